@@ -1,0 +1,5 @@
+"""`python -m runhook` is the command `runhook`."""
+
+from runhook.cli.main import main
+
+main()

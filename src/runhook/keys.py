@@ -1,0 +1,106 @@
+"""The server's key file and everything that is derived from it: tokens and encryption at rest.
+
+One random 32-byte key in `<data>/keys/server.key` (0600). Each use gets a key of its own by
+HKDF-SHA256 (RFC 5869), so that no two uses can be played against each other.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from runhook.errors import RunhookError, SettingsError
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+RUN_TOKEN_PREFIX = "rhr_"  # noqa: S105  no secret: how scanners know one
+
+
+class Keys:
+    """The key file, opened."""
+
+    def __init__(self, key: bytes) -> None:
+        self._tokens = _derived(key, b"user token")
+        self._run_tokens = _derived(key, b"run token")
+        self._cipher = AESGCM(_derived(key, b"secrets at rest"))
+
+    @classmethod
+    def open(cls, directory: Path) -> "Keys":
+        """The key in `directory`, made at the first call. Two processes that make it at the same
+        moment end up with the same key. SettingsError if others than the owner may read it."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = directory / "server.key"
+        if not path.exists():
+            _create(path)
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"cannot start: others may read {path}; run: chmod 600 {path}")
+        key = path.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise SettingsError(f"cannot start: {path} is damaged; put its backup back in place")
+        return cls(key)
+
+    def user_token(self, user_id: str, rotation: int) -> str:
+        """The account's token, 32 hexadecimal digits: the same until `rotation` changes."""
+        return hmac.new(self._tokens, f"{user_id}.{rotation}".encode(), "sha256").hexdigest()[:32]
+
+    def run_token(self, attempt_id: str) -> str:
+        """What an attempt proves with that it is itself; good only while the attempt lives."""
+        proof = hmac.new(self._run_tokens, attempt_id.encode(), "sha256").hexdigest()[:32]
+        return f"{RUN_TOKEN_PREFIX}{attempt_id}{proof}"
+
+    def attempt_of(self, token: str) -> str | None:
+        """The attempt that a run token was made for; None if it is no genuine run token."""
+        attempt_id = token.removeprefix(RUN_TOKEN_PREFIX)[:32]
+        genuine = hmac.compare_digest(token.encode(), self.run_token(attempt_id).encode())
+        return attempt_id if genuine else None
+
+    def encrypt(self, text: str, context: str) -> bytes:
+        """`text` under AES-256-GCM (NIST SP 800-38D), bound to `context`: nonce + ciphertext."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, text.encode(), context.encode())
+
+    def decrypt(self, sealed: bytes, context: str) -> str:
+        """The counterpart of `encrypt`; RunhookError if key, context or bytes are not the same."""
+        try:
+            opened = self._cipher.decrypt(
+                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode()
+            )
+        except InvalidTag:
+            raise RunhookError(
+                "cannot decrypt a stored secret: it was made with another server key",
+                hint="Put back the keys directory that belongs to this database.",
+            ) from None
+        return opened.decode()
+
+
+def random_credential() -> str:
+    """A session id or one-time token: 256 random bits, safe in a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"runhook " + purpose).derive(key)
+
+
+def _create(path: Path) -> None:
+    """Write a new key whole, then link it into place: whoever comes second keeps the first's."""
+    fresh = path.with_name(
+        f".{path.name}.{os.getpid()}.{hashlib.sha256(os.urandom(16)).hexdigest()[:8]}"
+    )
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()

@@ -1,0 +1,1 @@
+"""Tests of Runhook; the folders mirror `src/runhook`, `stories/` holds whole runs."""

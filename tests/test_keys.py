@@ -1,0 +1,72 @@
+"""The server's key and what is derived from it."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runhook.errors import RunhookError, SettingsError
+from runhook.keys import Keys
+
+KEYS = Keys(b"k" * 32)
+texts = st.text(st.characters(codec="utf-8"), max_size=200)
+
+
+@given(texts, texts)
+def test_what_was_encrypted_is_read_back_in_its_context_only(text: str, context: str) -> None:
+    sealed = KEYS.encrypt(text, context)
+    assert KEYS.decrypt(sealed, context) == text
+    with pytest.raises(RunhookError):
+        KEYS.decrypt(sealed, context + "x")
+    with pytest.raises(RunhookError):
+        Keys(b"o" * 32).decrypt(sealed, context)
+
+
+@given(texts, st.integers(min_value=0))
+def test_a_changed_byte_is_noticed(text: str, index: int) -> None:
+    sealed = bytearray(KEYS.encrypt(text, "c"))
+    sealed[index % len(sealed)] ^= 1
+    with pytest.raises(RunhookError):
+        KEYS.decrypt(bytes(sealed), "c")
+
+
+def test_user_tokens_differ_by_account_and_rotation_and_stay() -> None:
+    tokens = {KEYS.user_token(user, turn) for user in "ab" for turn in range(3)}
+    assert len(tokens) == 6
+    assert all(len(token) == 32 and int(token, 16) >= 0 for token in tokens)
+    assert KEYS.user_token("a", 1) == Keys(b"k" * 32).user_token("a", 1)
+
+
+def test_only_genuine_run_tokens_name_their_attempt() -> None:
+    token = KEYS.run_token("a" * 32)
+    assert KEYS.attempt_of(token) == "a" * 32
+    for forged in (token[:-1] + "x", token + "x", "rhr_" + "a" * 64, "", "é" * 40):
+        assert KEYS.attempt_of(forged) is None
+
+
+def test_processes_that_make_the_key_at_once_get_the_same(tmp_path: Path) -> None:
+    seen: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(Keys.open(tmp_path / "k").user_token("u", 0)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(seen)) == 1
+    assert [path.name for path in (tmp_path / "k").iterdir()] == ["server.key"]
+
+
+def test_a_key_that_others_may_read_or_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    Keys.open(tmp_path)
+    key = tmp_path / "server.key"
+    key.chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        Keys.open(tmp_path)
+    key.chmod(0o600)
+    key.write_bytes(b"short")
+    with pytest.raises(SettingsError, match="damaged"):
+        Keys.open(tmp_path)

@@ -1,0 +1,201 @@
+"""A job's definition: what to run, from where, with what, and when.
+
+`JobSpec` is the `spec` of a recipe, the one form in which a job is written, stored and given back.
+It keeps the form that was given (`model_dump(exclude_unset=True)`), so that a recipe round-trips.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from runhook.model.environment import EnvironmentSpec, ExtraPackages
+from runhook.model.schedule import Schedule
+from runhook.model.source import Repository, workspace_path
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+PYTHON = r"^3\.\d{1,2}(\.\d{1,3})?$"
+LONGEST_TEXT = 100_000
+
+
+def _checked_path(path: str) -> str:
+    """The path as given, if it can be one in the workspace."""
+    workspace_path(path)
+    return path
+
+
+Path = Annotated[str, AfterValidator(_checked_path)]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+
+
+class Limits(BaseModel):
+    """What a run may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: float | None = Field(
+        default=None, gt=0, le=31 * 86_400, description="Seconds for the whole run."
+    )
+
+
+class JobSpec(BaseModel):
+    """The `spec` of a recipe of type `job`; `command` or `notebook` says what runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME, max_length=128, description="Unique for its owner.")
+    owner: str | None = Field(default=None, max_length=128, description="organisation/identity.")
+    description: str | None = Field(default=None, max_length=2048)
+    tags: dict[str, str] | None = None
+
+    command: Text | None = Field(default=None, min_length=1, description="A line for bash.")
+    notebook: Path | None = Field(
+        default=None, description="Workspace path of a notebook to execute."
+    )
+    parameters: dict[str, Any] | None = Field(
+        default=None,
+        description="Declared parameters and their default values; a start may change only these.",
+    )
+    working_directory: Path | None = Field(default=None, description="Where a command runs.")
+    environment_variables: dict[str, str] | None = None
+    start_script: Text | None = Field(default=None, description="Bash, before the command.")
+
+    git_repositories: list[Repository] | None = Field(default=None, max_length=32)
+    python: str | None = Field(
+        default=None, pattern=PYTHON, description="A version found on the machine."
+    )
+    environment: EnvironmentSpec | None = None
+    extra_packages: ExtraPackages | None = None
+
+    schedule: str | None = Field(default=None, description="Shorthand of schedules[0].cron.")
+    schedules: list[Schedule] | None = Field(default=None, max_length=32)
+    concurrency_policy: Literal["Allow", "Forbid", "Replace"] | None = None
+    retries: int | None = Field(default=None, ge=0, le=100)
+    limits: Limits | None = None
+
+    image: Any = Field(default=None, description="Kept; used only where containers run.")
+    instance_type: str | None = Field(default=None, description="Kept; not used here.")
+    scale: int | None = Field(default=None, ge=1, le=10_000, description="Kept; not used here.")
+    use_spot_instance: bool | None = None
+    start_dind: bool | None = None
+    dask_cluster: Any = None
+    shared_folders: list[Any] | None = None
+    token_scope: str | None = None
+
+    @model_validator(mode="after")
+    def _check_work(self) -> Self:
+        if bool(self.command and self.command.strip()) == bool(self.notebook):
+            raise ValueError("give either a command or a notebook")
+        if self.notebook and not self.notebook.endswith(".ipynb"):
+            raise ValueError("notebook: the path ends in .ipynb; run anything else with a command")
+        return self
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        for name, value in (self.environment_variables or {}).items():
+            if not VARIABLE.match(name):
+                raise ValueError(
+                    f"environment_variables: {name!r} cannot be the name of a variable"
+                )
+            if name.startswith("RUNHOOK_"):
+                raise ValueError(f"environment_variables: {name} is set by the server")
+            if "\x00" in value:
+                raise ValueError(
+                    f"environment_variables: the value of {name} holds a NUL character"
+                )
+        for name in self.parameters or {}:
+            if not VARIABLE.match(name):
+                raise ValueError(f"parameters: {name!r} cannot be the name of a parameter")
+        return self
+
+    @model_validator(mode="after")
+    def _check_folders(self) -> Self:
+        folders = [repository.folder for repository in self.repositories]
+        for index, folder in enumerate(folders):
+            for other in folders[:index]:
+                if (
+                    folder == other
+                    or f"{folder}/".startswith(f"{other}/")
+                    or f"{other}/".startswith(f"{folder}/")
+                ):
+                    raise ValueError(
+                        f"git_repositories: two of them would stand in {folder}; give one a path"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _check_schedules(self) -> Self:
+        if not self.schedule:
+            return self
+        if self.schedules and self.schedules[0].cron != self.schedule:
+            raise ValueError("schedule: differs from schedules[0].cron; give only one of them")
+        Schedule(cron=self.schedule)
+        return self
+
+    @property
+    def repositories(self) -> list[Repository]:
+        """The attached repositories, in the order given."""
+        return self.git_repositories or []
+
+    @property
+    def rules(self) -> list[Schedule]:
+        """All schedules, also the one given by the shorthand."""
+        return self.schedules or ([Schedule(cron=self.schedule)] if self.schedule else [])
+
+    @property
+    def packages(self) -> ExtraPackages:
+        """The extra packages, empty if none are named."""
+        return self.extra_packages or ExtraPackages()
+
+    def recipe_spec(self) -> dict[str, Any]:
+        """The definition as it was given, without the owner: that is the job's."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"owner"})
+
+    def not_offered(self) -> list[str]:
+        """One sentence for each thing the definition asks for that is kept but has no effect."""
+        installers = [f"{name} packages" for name in self.packages.not_installed()]
+        kept = {
+            "image": self.image,
+            "instance_type": self.instance_type,
+            "scale": self.scale is not None and self.scale > 1,
+            "use_spot_instance": self.use_spot_instance,
+            "start_dind": self.start_dind,
+            "dask_cluster": self.dask_cluster,
+            "shared_folders": self.shared_folders,
+            "token_scope": self.token_scope,
+        }
+        return [
+            *(
+                f"{what} are not offered on this executor and will not be installed"
+                for what in installers
+            ),
+            *(
+                f"{what} is kept, but not used on this executor"
+                for what, value in kept.items()
+                if value
+            ),
+        ]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as stored: its present definition and who it belongs to."""
+
+    id: str
+    owner: str
+    name: str
+    version: int
+    spec: JobSpec
+    created_at: datetime
+    updated_at: datetime
+    created_by: str | None

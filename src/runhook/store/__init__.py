@@ -1,0 +1,1 @@
+"""Everything that is kept in the database; the only package that says SQL."""

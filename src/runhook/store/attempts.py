@@ -1,0 +1,99 @@
+"""Rows of attempts, from the claim of a queued run to the end of the try."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from runhook.model.run import Attempt, Run, RunState
+from runhook.store.database import Transaction
+from runhook.store.runs import get_run, run_of, transition
+from runhook.store.tables import attempts, new_id, runs
+from runhook.store.text import storable
+
+
+def claim(
+    tx: Transaction, *, limit: int, executor: str, now: datetime
+) -> list[tuple[Run, Attempt]]:
+    """Move up to `limit` queued runs, oldest first, to `starting`, each with a new attempt."""
+    waiting = (
+        select(runs.c.id)
+        .where(runs.c.state == RunState.QUEUED)
+        .order_by(runs.c.created_at, runs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = []
+    for run_id in tx.execute(waiting).scalars().all():
+        if transition(tx, run_id, to=RunState.STARTING, now=now, started_at=now):
+            claimed.append((get_run(tx, run_id), _insert_attempt(tx, run_id, executor, now)))
+    return [(run, attempt) for run, attempt in claimed if run is not None]
+
+
+def _insert_attempt(tx: Transaction, run_id: str, executor: str, now: datetime) -> Attempt:
+    number = tx.execute(
+        select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.run_id == run_id)
+    ).scalar_one()
+    row = tx.execute(
+        insert(attempts)
+        .values(
+            id=new_id(),
+            run_id=run_id,
+            number=number,
+            executor=executor,
+            state=RunState.STARTING,
+            created_at=now,
+        )
+        .returning(attempts)
+    ).one()
+    return attempt_of(row)
+
+
+def update_attempt(tx: Transaction, attempt_id: str, **facts: Any) -> bool:
+    """Set columns of an attempt that has not finished; False if it has."""
+    facts = storable(facts)
+    statement = (
+        update(attempts)
+        .where(attempts.c.id == attempt_id, attempts.c.finished_at.is_(None))
+        .values(**facts)
+        .returning(attempts.c.id)
+    )
+    return tx.execute(statement).scalar_one_or_none() is not None
+
+
+def unfinished_attempts(tx: Transaction) -> list[tuple[Attempt, Run]]:
+    """Every attempt that lives as far as the database knows, with its run."""
+    living = select(attempts).where(attempts.c.finished_at.is_(None))
+    found = [attempt_of(row) for row in tx.execute(living.order_by(attempts.c.created_at))]
+    theirs = select(runs).where(runs.c.id.in_([attempt.run_id for attempt in found]))
+    by_id = {row.id: run_of(row) for row in tx.execute(theirs)} if found else {}
+    return [(each, by_id[each.run_id]) for each in found if each.run_id in by_id]
+
+
+def count_unfinished_attempts(tx: Transaction) -> int:
+    """How many attempts live as far as the database knows."""
+    statement = select(func.count()).select_from(attempts).where(attempts.c.finished_at.is_(None))
+    return int(tx.execute(statement).scalar_one())
+
+
+def get_attempt(tx: Transaction, attempt_id: str) -> Attempt | None:
+    row = tx.execute(select(attempts).where(attempts.c.id == attempt_id)).one_or_none()
+    return None if row is None else attempt_of(row)
+
+
+def attempt_ids(tx: Transaction, job_id: str) -> list[str]:
+    """The ids of all attempts of a job."""
+    statement = select(attempts.c.id).join(runs, runs.c.id == attempts.c.run_id)
+    return list(tx.execute(statement.where(runs.c.job_id == job_id)).scalars())
+
+
+def list_attempts(tx: Transaction, run_id: str) -> list[Attempt]:
+    """The attempts of a run, first to last."""
+    statement = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.number)
+    return [attempt_of(row) for row in tx.execute(statement)]
+
+
+def attempt_of(row: Row[Any]) -> Attempt:
+    """An Attempt from a row that holds the columns of `attempts`."""
+    values = {name: row._mapping[name] for name in Attempt.__dataclass_fields__}
+    return Attempt(**values | {"state": RunState(row.state)})

@@ -1,0 +1,33 @@
+"""Rows of events: what happened to a run, in the order it was recorded."""
+
+from sqlalchemy import insert, select
+
+from runhook.model.run import Event
+from runhook.store.database import Transaction
+from runhook.store.tables import events
+from runhook.store.text import LONGEST_NAME, clean, cleaned
+
+
+def record(tx: Transaction, *new: Event) -> None:
+    """Append events."""
+    rows = [
+        {
+            "run_id": e.run_id,
+            "attempt_id": e.attempt_id,
+            "at": e.at,
+            "kind": clean(e.kind, LONGEST_NAME),
+            "data": cleaned(e.data),
+        }
+        for e in new
+    ]
+    if rows:
+        tx.execute(insert(events), rows)
+
+
+def list_events(tx: Transaction, run_id: str) -> list[Event]:
+    """The events of a run in the order they were recorded."""
+    statement = select(events).where(events.c.run_id == run_id).order_by(events.c.id)
+    return [
+        Event(row.run_id, row.attempt_id, row.at, row.kind, row.data)
+        for row in tx.execute(statement)
+    ]

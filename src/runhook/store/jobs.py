@@ -1,0 +1,257 @@
+"""Rows of jobs, the versions of their definitions, and their schedules."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
+
+from runhook.model.job import Job, JobSpec
+from runhook.model.schedule import Schedule
+from runhook.store.database import Transaction
+from runhook.store.tables import job_versions, jobs, new_id, schedules
+
+
+@dataclass(frozen=True)
+class JobVersion:
+    """A definition as it was from `created_at` on."""
+
+    number: int
+    spec: JobSpec
+    created_at: datetime
+    created_by: str | None
+
+
+@dataclass(frozen=True)
+class ArmedSchedule:
+    """A schedule of a job with its state; `next_fire_at` counts only while it is not paused."""
+
+    id: str
+    job_id: str
+    position: int
+    rule: Schedule
+    paused: bool
+    next_fire_at: datetime
+
+
+def insert_job(
+    tx: Transaction, owner: str, spec: JobSpec, *, user_id: str | None, now: datetime
+) -> Job:
+    """A new job at version 1. The caller has made sure that (owner, name) is free."""
+    row = tx.execute(
+        insert(jobs)
+        .values(
+            id=new_id(),
+            owner=owner,
+            name=spec.name,
+            version=1,
+            spec=spec.recipe_spec(),
+            created_at=now,
+            updated_at=now,
+            created_by=user_id,
+        )
+        .returning(jobs)
+    ).one()
+    job = _job_of(row)
+    _insert_version(tx, job, user_id, now)
+    tx.publish("jobs", f"job/{job.id}")
+    return job
+
+
+def update_job(
+    tx: Transaction, job: Job, spec: JobSpec, *, user_id: str | None, now: datetime
+) -> Job:
+    """`job` with a new definition, as a new version."""
+    row = tx.execute(
+        update(jobs)
+        .where(jobs.c.id == job.id)
+        .values(name=spec.name, spec=spec.recipe_spec(), version=jobs.c.version + 1, updated_at=now)
+        .returning(jobs)
+    ).one()
+    changed = _job_of(row)
+    _insert_version(tx, changed, user_id, now)
+    tx.publish("jobs", f"job/{job.id}")
+    return changed
+
+
+def _insert_version(tx: Transaction, job: Job, user_id: str | None, now: datetime) -> None:
+    tx.execute(
+        insert(job_versions).values(
+            job_id=job.id,
+            number=job.version,
+            spec=job.spec.recipe_spec(),
+            created_at=now,
+            created_by=user_id,
+        )
+    )
+
+
+def mark_deleted(tx: Transaction, job_id: str, now: datetime) -> None:
+    """Take the job out of sight and its name and schedules out of use. Its rows stay until its
+    last run has ended and its files are gone (`remove_job`)."""
+    values = {"deleted_at": now, "name": f"~{job_id}"}
+    tx.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+    tx.execute(delete(schedules).where(schedules.c.job_id == job_id))
+    tx.publish("jobs", "deleted", f"job/{job_id}")
+
+
+def deleted_jobs(tx: Transaction) -> list[str]:
+    """The ids of jobs that are out of sight but not removed yet."""
+    return list(tx.execute(select(jobs.c.id).where(jobs.c.deleted_at.is_not(None))).scalars())
+
+
+def remove_job(tx: Transaction, job_id: str) -> None:
+    """Remove the job with its versions, runs, attempts and events."""
+    tx.execute(delete(jobs).where(jobs.c.id == job_id))
+
+
+def get_job(tx: Transaction, job_id: str) -> Job | None:
+    """The job, unless it was deleted."""
+    statement = select(jobs).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
+    row = tx.execute(statement).one_or_none()
+    return None if row is None else _job_of(row)
+
+
+def any_job(tx: Transaction, job_id: str) -> Job | None:
+    """The job, also one that was deleted while its last runs end."""
+    row = tx.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _job_of(row)
+
+
+def lock_job(tx: Transaction, job_id: str) -> None:
+    """Let starts of one job happen one after another until the transaction ends. SQLite has one
+    writer anyway."""
+    if tx.dialect == "sqlite":
+        return
+    tx.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+
+
+def find_job(tx: Transaction, owner: str, name: str) -> Job | None:
+    row = tx.execute(select(jobs).where(jobs.c.owner == owner, jobs.c.name == name)).one_or_none()
+    return None if row is None else _job_of(row)
+
+
+def list_jobs(
+    tx: Transaction,
+    *,
+    size: int,
+    owners: Collection[str] | None = None,
+    name: str = "",
+    after: tuple[str, str] | None = None,
+    before: tuple[str, str] | None = None,
+) -> list[Job]:
+    """By name. `name` is part of the names wanted, letter case ignored; `after` and `before` are
+    (name, id) of the job at the edge of a page."""
+    statement = select(jobs).where(jobs.c.deleted_at.is_(None))
+    if owners is not None:
+        statement = statement.where(jobs.c.owner.in_(owners))
+    if name:
+        statement = statement.where(jobs.c.name.icontains(name, autoescape=True))
+    if after:
+        later = and_(jobs.c.name == after[0], jobs.c.id > after[1])
+        statement = statement.where(or_(jobs.c.name > after[0], later))
+    if before:
+        earlier = and_(jobs.c.name == before[0], jobs.c.id < before[1])
+        statement = statement.where(or_(jobs.c.name < before[0], earlier))
+        statement = statement.order_by(jobs.c.name.desc(), jobs.c.id.desc())
+    else:
+        statement = statement.order_by(jobs.c.name, jobs.c.id)
+    found = [_job_of(row) for row in tx.execute(statement.limit(size))]
+    return found[::-1] if before else found
+
+
+def list_versions(tx: Transaction, job_id: str) -> list[JobVersion]:
+    """Every version of the definition, newest first."""
+    statement = select(job_versions).where(job_versions.c.job_id == job_id)
+    return [
+        _version_of(row) for row in tx.execute(statement.order_by(job_versions.c.number.desc()))
+    ]
+
+
+def get_version(tx: Transaction, job_id: str, number: int) -> JobVersion | None:
+    statement = select(job_versions).where(
+        job_versions.c.job_id == job_id, job_versions.c.number == number
+    )
+    row = tx.execute(statement).one_or_none()
+    return None if row is None else _version_of(row)
+
+
+def replace_schedules(
+    tx: Transaction, job_id: str, rules: Sequence[Schedule], now: datetime
+) -> None:
+    """Make `rules` the job's schedules. A rule that stays keeps its id, its next fire and, unless
+    it says otherwise, whether it is paused, so that no fire is lost or doubled by an edit."""
+    before = {_timing(armed.rule): armed for armed in list_schedules(tx, job_id)}
+    tx.execute(delete(schedules).where(schedules.c.job_id == job_id))
+    for position, rule in enumerate(rules):
+        known = before.pop(_timing(rule), None)
+        paused = rule.paused if rule.paused is not None else known is not None and known.paused
+        armed = ArmedSchedule(
+            id=known.id if known else new_id(),
+            job_id=job_id,
+            position=position,
+            rule=rule,
+            paused=paused,
+            next_fire_at=known.next_fire_at if known else rule.next_fire(now),
+        )
+        values = vars(armed) | {"rule": rule.model_dump(mode="json", exclude_unset=True)}
+        tx.execute(insert(schedules).values(**values))
+    tx.publish("schedules", f"job/{job_id}")
+
+
+def _timing(rule: Schedule) -> tuple[str, str]:
+    return rule.cron, rule.zone
+
+
+def pause_schedules(tx: Transaction, job_id: str, paused: bool, now: datetime) -> None:
+    """Pause every schedule of a job, or let them go on with the first fire after `now`."""
+    for armed in list_schedules(tx, job_id):
+        values: dict[str, Any] = {"paused": paused}
+        if not paused and armed.paused:
+            values["next_fire_at"] = armed.rule.next_fire(now)
+        tx.execute(update(schedules).where(schedules.c.id == armed.id).values(**values))
+    tx.publish("schedules", f"job/{job_id}")
+
+
+def list_schedules(tx: Transaction, *job_ids: str) -> list[ArmedSchedule]:
+    """The schedules of some jobs, in the order of each definition."""
+    statement = select(schedules).where(schedules.c.job_id.in_(job_ids))
+    return [_armed_of(row) for row in tx.execute(statement.order_by(schedules.c.position))]
+
+
+def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[ArmedSchedule]:
+    """Schedules whose next fire has come, the longest due first."""
+    statement = (
+        select(schedules)
+        .where(schedules.c.paused.is_(False), schedules.c.next_fire_at <= now)
+        .order_by(schedules.c.next_fire_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [_armed_of(row) for row in tx.execute(statement)]
+
+
+def next_fire(tx: Transaction) -> datetime | None:
+    """When the next schedule of all is due, None if there is none."""
+    statement = select(schedules.c.next_fire_at).where(schedules.c.paused.is_(False))
+    return tx.execute(statement.order_by(schedules.c.next_fire_at).limit(1)).scalar_one_or_none()
+
+
+def set_next_fire(tx: Transaction, schedule_id: str, at: datetime) -> None:
+    """Note when a schedule is due next."""
+    tx.execute(update(schedules).where(schedules.c.id == schedule_id).values(next_fire_at=at))
+
+
+def _job_of(row: Row[Any]) -> Job:
+    values = {name: row._mapping[name] for name in Job.__dataclass_fields__}
+    return Job(**values | {"spec": JobSpec.model_validate(row.spec)})
+
+
+def _version_of(row: Row[Any]) -> JobVersion:
+    return JobVersion(row.number, JobSpec.model_validate(row.spec), row.created_at, row.created_by)
+
+
+def _armed_of(row: Row[Any]) -> ArmedSchedule:
+    values = {name: row._mapping[name] for name in ArmedSchedule.__dataclass_fields__}
+    return ArmedSchedule(**values | {"rule": Schedule.model_validate(row.rule)})

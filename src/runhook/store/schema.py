@@ -1,0 +1,69 @@
+"""Bringing a database to the present revision of the tables."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from runhook.errors import SettingsError
+
+REVISION = "0001"
+"""The newest file in migrations/versions; a test keeps the two together."""
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+ADVISORY_LOCK = 0x72756E686F6F6B  # "runhook", in bytes
+
+
+def prepare(engine: Engine) -> None:
+    """Create the tables, or migrate them. Two processes that do it at once do it once.
+
+    SettingsError if the database was made by a newer version of this program.
+    """
+    with engine.connect() as connection:
+        if revision_of(connection) == REVISION:
+            return
+    with engine.connect() as connection:
+        _exclude_others(connection)
+        _migrate(connection)
+        connection.commit()
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision a database is at; None if it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(text("SELECT version_num FROM alembic_version")).one_or_none()
+    return None if row is None else str(row[0])
+
+
+def _exclude_others(connection: Connection) -> None:
+    """Until the transaction ends, nobody else migrates."""
+    if connection.dialect.name == "postgresql":
+        statement = text("SELECT pg_advisory_xact_lock(:lock)")
+        connection.execute(statement, {"lock": ADVISORY_LOCK})
+    else:
+        connection.rollback()
+        connection.execution_options(writes=True)
+        connection.execute(text("SELECT 1"))
+
+
+def _migrate(connection: Connection) -> None:
+    # imported here because it costs 0.2 s and is needed once per version
+    # ruff: noqa: PLC0415
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    current = revision_of(connection)
+    if current is not None and current not in {each.revision for each in scripts.walk_revisions()}:
+        raise SettingsError(
+            f"cannot start: the database is at revision {current}, which a newer Runhook made; "
+            "upgrade Runhook, or restore the backup from before the upgrade"
+        )
+    with EnvironmentContext(Config(), scripts) as context:
+        context.configure(
+            connection=connection,
+            transactional_ddl=True,  # also on SQLite: the transaction is ours, see above
+            fn=lambda revision, _: scripts._upgrade_revs(REVISION, revision),
+        )
+        context.run_migrations()

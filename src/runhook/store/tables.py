@@ -1,0 +1,229 @@
+"""The tables. Instants are whole microseconds since 1970 (UTC); ids are 32 hexadecimal digits."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def new_id() -> str:
+    """A fresh id: 32 lowercase hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime in UTC, stored as an integer that sorts and compares on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Id = String(32)
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("owner", String(128), nullable=False),
+    Column("email", String(255), nullable=False, default=""),
+    Column("admin", Boolean, nullable=False, default=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("token_rotation", Integer, nullable=False, default=0),
+    Column("created_at", Instant, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_hash", String(64), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("spec", Json, nullable=False),
+    Column("runs_created", Integer, nullable=False, default=0),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("created_by", Id),
+    Column("deleted_at", Instant, index=True),
+    UniqueConstraint("owner", "name"),
+)
+
+job_versions = Table(
+    "job_versions",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("spec", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Id),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("rule", Json, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False),
+    Column("next_fire_at", Instant, nullable=False),
+    Index("ix_schedules_due", "paused", "next_fire_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("job_version", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("started_by", Id),
+    Column("schedule_id", Id),
+    Column("scheduled_for", Instant),
+    Column("parameters", Json, nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("cancel_requested_at", Instant),
+    Column("exit_code", Integer),
+    Column("step", String(32)),
+    Column("reason", Text),
+    Column("commits", Json, nullable=False),
+    Column("lock_id", String(64)),
+    UniqueConstraint("job_id", "idempotency_key"),
+    UniqueConstraint("schedule_id", "scheduled_for"),
+    Index("ix_runs_state_created_at", "state", "created_at"),
+    Index("ix_runs_job_id_state", "job_id", "state"),
+    Index("ix_runs_job_id_number", "job_id", "number", unique=True),
+    Index("ix_runs_created_at_id", "created_at", "id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("run_id", Id, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("executor", String(32), nullable=False),
+    Column("handle", Json),
+    Column("isolation", String(255)),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("step", String(32)),
+    Column("reason", Text),
+    Column("events_read", BigInteger, nullable=False, default=0),
+    UniqueConstraint("run_id", "number"),
+    Index("ix_attempts_finished_at", "finished_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("run_id", Id, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("attempt_id", Id),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("data", Json, nullable=False),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
+git_credentials = Table(
+    "git_credentials",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("url_prefix", String(2048), nullable=False),
+    Column("username", String(255), nullable=False, default=""),
+    Column("public_key", Text),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+
+known_hosts = Table(
+    "known_hosts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", String(128), nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("confirmed_by", Id),
+    UniqueConstraint("host", "fingerprint"),
+)

@@ -1,0 +1,1 @@
+"""Real servers that tests talk to, and the parts of the system that they need."""

@@ -1,0 +1,1 @@
+"""Places where attempts run; `base` is the seam, every other module one place."""

@@ -1,0 +1,225 @@
+"""Attempts as processes of this machine, forked by a runner parent.
+
+A handle is the runner's identity: boot id, pid and start time. A pid alone is never trusted and
+never signalled: after a reboot, or a while, it is somebody else's.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from runhook.errors import Unavailable
+from runhook.executors.base import Handle, Health, Phase, Status
+from runhook.runner.identity import fingerprint, identity_of, lives, stat_fields
+from runhook.runner.spec import Identity, RunSpec, Secrets
+
+SCRATCH = ("workspace", "home", "tmp")
+SLOW_POLL = 1.0
+PARENT_LOG = "parent.log"
+
+
+class LocalExecutor:
+    """`sockets` is a private directory where the parent's socket stands."""
+
+    name = "local"
+    isolation = "processes only: own session, own workspace and home; the same system user"
+
+    def __init__(self, sockets: Path) -> None:
+        self._directory = sockets
+        self._address = sockets / "parent.sock"
+        self._lock = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._enders: set[asyncio.Task[None]] = set()
+
+    async def check(self) -> Health:
+        """Usable if bash and git are here and the parent answers (it is started for that)."""
+        missing = [program for program in ("bash", "git") if shutil.which(program) is None]
+        if missing:
+            return Health(False, f"cannot run anything because {missing[0]} is not on this machine")
+        try:
+            await self._ask({"op": "hello"})
+        except (OSError, ValueError, EOFError, Unavailable) as error:
+            return Health(False, f"cannot run anything because the runner parent fails: {error}")
+        return Health(True)
+
+    async def start(self, spec: RunSpec, secrets: Secrets) -> Handle:
+        """Have the parent fork a runner; a parent that has died is replaced once."""
+        request = {"op": "run", "directory": spec.directory, "secrets": asdict(secrets)}
+        try:
+            answer = await self._ask(request)
+        except (OSError, ValueError, EOFError):
+            await self._disconnect()
+            answer = await self._ask(request)
+        if "error" in answer:
+            raise Unavailable(answer["error"])
+        return answer
+
+    async def poll(self, handles: Sequence[Handle]) -> Sequence[Status]:
+        return [
+            Status(Phase.RUNNING if lives(_identity(handle)) else Phase.GONE) for handle in handles
+        ]
+
+    async def ended(self, handle: Handle) -> None:
+        """Told by a pidfd; where there are none, seen by looking once a second."""
+        identity = _identity(handle)
+        if not hasattr(os, "pidfd_open"):
+            while lives(identity):
+                await asyncio.sleep(SLOW_POLL)
+            return
+        try:
+            descriptor = os.pidfd_open(identity.pid)
+        except ProcessLookupError:
+            return
+        try:
+            if lives(identity):
+                await _readable(descriptor)
+        finally:
+            os.close(descriptor)
+
+    async def stop(self, handle: Handle, grace: timedelta) -> None:
+        """The runner ends its tree by itself; if it does not, it is ended with its whole tree."""
+        identity = _identity(handle)
+        if not _signal(identity, signal.SIGTERM):
+            return
+        task = asyncio.create_task(self._see_to_the_end(handle, identity, grace))
+        self._enders.add(task)
+        task.add_done_callback(self._enders.discard)
+
+    async def _see_to_the_end(self, handle: Handle, identity: Identity, grace: timedelta) -> None:
+        patience = 2 * grace.total_seconds() + 5
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.ended(handle)
+        for pid in _tree(identity.pid) if lives(identity) else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def clean(self, spec_directory: str, handle: Handle) -> None:
+        """The runner does it itself; this is for one that was killed."""
+        if lives(_identity(handle)):
+            return
+        for name in SCRATCH:
+            path = Path(spec_directory) / name
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    async def close(self) -> None:
+        for task in self._enders:
+            task.cancel()
+        await self._disconnect()
+
+    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        async with self._lock:
+            reader, writer = self._streams or await self._connect()
+            writer.write(json.dumps(request).encode() + b"\n")
+            await writer.drain()
+            line = await reader.readline()
+        if not line:
+            raise EOFError("the runner parent has ended")
+        return dict(json.loads(line))
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A parent of this very version: the living one, or a new one."""
+        try:
+            self._streams = await self._hello()
+        except (OSError, ValueError, EOFError):
+            self._streams = None
+        if self._streams is None:
+            await asyncio.to_thread(self._spawn_parent)
+            self._streams = await self._hello()
+        if self._streams is None:
+            raise Unavailable("cannot start the runner parent")
+        return self._streams
+
+    async def _hello(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Connect; None if the parent is of another version, which is then told to leave."""
+        reader, writer = await asyncio.open_unix_connection(str(self._address))
+        writer.write(b'{"op": "hello"}\n')
+        if json.loads(await reader.readline() or b"{}").get("fingerprint") == fingerprint():
+            return reader, writer
+        writer.write(b'{"op": "leave"}\n')
+        await reader.readline()
+        writer.close()
+        return None
+
+    def _spawn_parent(self) -> None:
+        """The listening socket is made here and inherited, so that it is there at once. What is
+        run here ends as soon as it has left the parent behind, as nobody's child."""
+        with contextlib.suppress(FileNotFoundError):
+            self._address.unlink()
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+            (self._directory / PARENT_LOG).open("ab") as log,
+        ):
+            listener.bind(str(self._address))
+            listener.listen(64)
+            subprocess.run(
+                [sys.executable, "-m", "runhook.runner.parent", str(listener.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+                cwd=self._directory,
+                check=False,
+            )
+
+    async def _disconnect(self) -> None:
+        if self._streams:
+            self._streams[1].close()
+            with contextlib.suppress(OSError):
+                await self._streams[1].wait_closed()
+            self._streams = None
+
+
+def _identity(handle: Handle) -> Identity:
+    return Identity(handle["boot_id"], handle["pid"], handle["start_time"])
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    loop.add_reader(descriptor, told.set)
+    try:
+        await told.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _signal(identity: Identity, number: int) -> bool:
+    """Signal exactly this process; False if it is gone."""
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if identity_of(identity.pid) != identity:
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _tree(root: int) -> list[int]:
+    """The process and all its descendants."""
+    parents: dict[int, int] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal() and (fields := stat_fields(int(entry.name))):
+            parents[int(entry.name)] = int(fields[1])
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)

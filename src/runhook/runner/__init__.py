@@ -1,0 +1,1 @@
+"""The program beside the work: one attempt, checkout to result. Imports nothing else of ours."""

@@ -1,0 +1,150 @@
+"""One attempt: claim → checkout → environment → start script → work → collect → result.
+
+`run_attempt` is called in a fork of the parent; `python -m runhook.runner DIRECTORY`, with the
+secrets as JSON on standard input, does the same without one.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runhook.runner.checkout import check_out
+from runhook.runner.collect import check_value, keep_notebooks, notebooks_in
+from runhook.runner.command import run_command, run_start_script, working_directory
+from runhook.runner.environment import Prepared, prepare
+from runhook.runner.identity import own_identity
+from runhook.runner.process import Control, Stopped
+from runhook.runner.report import Reporter, StepFailed
+from runhook.runner.spec import Result, RunSpec, Secrets, write_whole
+from runhook.runner.tree import end_descendants
+from runhook.runner.variables import work_variables
+
+SCRATCH = ("workspace", "home", "tmp")
+LEFTOVER_GRACE = 2.0
+
+
+def run_attempt(
+    directory: Path, secrets: Secrets, claimed: Callable[[], None] = lambda: None
+) -> None:
+    """Run the attempt in `directory`, unless somebody has claimed it: then nothing happens.
+
+    `claimed` is called once it is ours. Whatever happens after that, a result is written.
+    """
+    if not claim(directory):
+        return
+    claimed()
+    spec = RunSpec.load(directory)
+    reporter = Reporter(directory, spec.hint_socket)
+    deadline = None if spec.time_limit is None else time.monotonic() + spec.time_limit
+    control = Control(spec.grace, deadline)
+    result = _result(spec, secrets, reporter, control)
+    result.save(directory)
+    reporter.hint()
+    for name in SCRATCH:
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def claim(directory: Path) -> bool:
+    """Make `runner.json`, whole, as the first to do so. False: somebody else runs the attempt."""
+    fresh = directory / f".runner.{os.getpid()}"
+    write_whole(fresh, json.dumps(asdict(own_identity())))
+    try:
+        os.link(fresh, directory / "runner.json")
+    except FileExistsError:
+        return False
+    finally:
+        fresh.unlink()
+    return True
+
+
+def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Control) -> Result:
+    """Do the work; every ending becomes a result."""
+    try:
+        _Attempt(spec, secrets, reporter, control).work()
+    except StepFailed as error:
+        facts = (error.exit_code, error.signal, reporter.step_name, error.reason)
+        result = Result("failed", time.time(), *facts)
+    except Stopped as error:
+        reason = None if error.outcome == "cancelled" else _too_long(spec)
+        result = Result(error.outcome, time.time(), step=reporter.step_name, reason=reason)
+    except Exception as error:  # ours: the run is told, the details are kept for whoever mends it
+        write_whole(Path(spec.directory) / "runner.err", traceback.format_exc())
+        reason = f"the runner failed: {type(error).__name__}: {error}"
+        result = Result("failed", time.time(), step=reporter.step_name, reason=reason)
+    else:
+        code = 0 if spec.command else None
+        result = Result("succeeded", time.time(), code)
+    end_descendants(min(control.grace, LEFTOVER_GRACE))
+    return result
+
+
+def _too_long(spec: RunSpec) -> str:
+    return f"the run took longer than its limit of {spec.time_limit:g} seconds"
+
+
+@dataclass
+class _Attempt:
+    """The steps, in order."""
+
+    spec: RunSpec
+    secrets: Secrets
+    reporter: Reporter
+    control: Control
+
+    def work(self) -> None:
+        """The whole attempt; an error says which step failed."""
+        workspace = self._make_places()
+        for notice in self.spec.notices:
+            self.reporter.say(notice)
+        if self.spec.repositories:
+            with self.reporter.step("checkout"):
+                check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
+        with self.reporter.step("environment") as bar:
+            prepared = prepare(self.spec, self.reporter, self.control, workspace)
+            bar.note = "cached" if prepared.cached else "built"
+        variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
+        if self.spec.start_script:
+            with self.reporter.step("start_script"):
+                variables = run_start_script(
+                    self.spec, workspace, variables, self.reporter, self.control
+                )
+        self.control.check()
+        if self.spec.command is not None:
+            self._command(workspace, variables)
+        else:
+            self._notebook(workspace, variables, prepared)
+        check_value(Path(self.spec.directory), self.reporter)
+
+    def _command(self, workspace: Path, variables: dict[str, str]) -> None:
+        with self.reporter.step("command"):
+            place = working_directory(workspace, self.spec.working_directory)
+            before = notebooks_in(place)
+            try:
+                run_command(self.spec, workspace, variables, self.reporter, self.control)
+            finally:
+                end_descendants(min(self.control.grace, LEFTOVER_GRACE))
+                keep_notebooks(place, before, Path(self.spec.directory) / "artifacts")
+
+    def _notebook(self, workspace: Path, variables: dict[str, str], prepared: Prepared) -> None:
+        from runhook.runner.notebook import run_notebook  # noqa: PLC0415  costs 0.3 s
+
+        with self.reporter.step("notebook"):
+            run_notebook(
+                self.spec, workspace, variables, prepared.python, self.reporter, self.control
+            )
+
+    def _make_places(self) -> Path:
+        directory = Path(self.spec.directory)
+        for name in (*SCRATCH, "artifacts"):
+            (directory / name).mkdir(mode=0o700, exist_ok=True)
+        return directory / "workspace"
+
+
+if __name__ == "__main__":
+    run_attempt(Path(sys.argv[1]), Secrets.from_json(json.load(sys.stdin)))

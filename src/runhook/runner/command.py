@@ -1,0 +1,141 @@
+"""Running the job's start script and its command, under bash."""
+
+import os
+import shlex
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from runhook.runner.inotify import Growth
+from runhook.runner.process import Control, Exit, run
+from runhook.runner.report import Reporter, StepFailed
+from runhook.runner.spec import RunSpec
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+class LogIndex:
+    """When the log had which size: a line `<microseconds since 1970> <size>` in `log.index`, so
+    that times can be shown although the work writes its log itself."""
+
+    def __init__(self, directory: Path, reporter: Reporter) -> None:
+        self._growth = Growth(directory / "log")
+        self._log = reporter.log_fd
+        self._reporter = reporter
+        self._before = os.fstat(self._log).st_size
+        self._size = self._before
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._index = os.open(directory / "log.index", flags, 0o600)
+
+    def fileno(self) -> int:
+        return self._growth.fileno()
+
+    def ready(self) -> None:
+        """The log grew: note it, and the first time tell the server."""
+        self._growth.clear()
+        size = os.fstat(self._log).st_size
+        if size == self._size:
+            return
+        if self._size == self._before:
+            self._reporter.emit("first_output")
+        self._size = size
+        os.write(self._index, f"{time.time_ns() // 1000} {size}\n".encode())
+
+    def close(self) -> None:
+        """The inotify descriptor is left to the end of the process: closing one takes the kernel
+        some 15 ms, which the outcome would wait for."""
+        os.close(self._index)
+
+
+def run_start_script(
+    spec: RunSpec, workspace: Path, variables: dict[str, str], reporter: Reporter, control: Control
+) -> dict[str, str]:
+    """Run the start script in the workspace: the variables as it leaves them, exports included.
+
+    StepFailed if it ends with anything but 0.
+    """
+    assert spec.start_script is not None
+    dump = workspace.parent / "tmp" / ".variables"
+    keep = f"trap 'status=$?; env -0 > {shlex.quote(str(dump))}; exit $status' EXIT\n"
+    ended = run(
+        [_bash(), "-c", keep + spec.start_script],
+        cwd=workspace,
+        env=variables,
+        output=reporter.log_fd,
+        control=control,
+    )
+    if not ended.ok:
+        raise _failed("the start script", ended)
+    return _dumped(dump, variables)
+
+
+def _dumped(dump: Path, variables: dict[str, str]) -> dict[str, str]:
+    try:
+        entries = dump.read_bytes().split(b"\0")
+    except FileNotFoundError:  # a script that ended by `exec` has no exports to tell
+        return variables
+    dump.unlink()
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries if b"=" in entry)
+    shell_only = ("_", "SHLVL", "PWD", "OLDPWD")
+    return {name: value for name, _, value in pairs if name not in shell_only}
+
+
+def run_command(
+    spec: RunSpec, workspace: Path, variables: dict[str, str], reporter: Reporter, control: Control
+) -> None:
+    """Run the command to its end; what it writes is the log. StepFailed unless it ends with 0."""
+    assert spec.command is not None
+    directory = working_directory(workspace, spec.working_directory)
+    index = LogIndex(workspace.parent, reporter)
+    try:
+        ended = run(
+            [_bash(), "-c", spec.command],
+            cwd=directory,
+            env=variables,
+            output=reporter.log_fd,
+            control=control,
+            observer=index,
+        )
+    finally:
+        index.close()
+    if not ended.ok:
+        raise _failed("the command", ended)
+
+
+def working_directory(workspace: Path, relative: str) -> Path:
+    """The directory in the workspace; StepFailed if it is not there, or a link leads out of it."""
+    directory = (workspace / relative).resolve()
+    if not directory.is_relative_to(workspace.resolve()):
+        raise StepFailed(f"the working directory {relative} leads out of the workspace")
+    if not directory.is_dir():
+        raise StepFailed(
+            f"the working directory {relative} does not exist: "
+            f"the workspace holds {_listing(workspace)}"
+        )
+    return directory
+
+
+def _listing(workspace: Path) -> str:
+    names = sorted(entry.name for entry in workspace.iterdir())
+    return ", ".join(names[:10]) or "nothing: no repository is attached"
+
+
+def _bash() -> str:
+    bash = shutil.which("bash")
+    if bash is None:
+        raise StepFailed("cannot run a command because bash is not on this machine")
+    return bash
+
+
+def _failed(what: str, ended: Exit) -> StepFailed:
+    if ended.signal is not None:
+        name = signal.Signals(ended.signal).name if ended.signal < signal.NSIG else "?"
+        reason = f"{what} was ended by signal {ended.signal} ({name})"
+    elif ended.code == NOT_FOUND:
+        reason = f"{what} exited with status 127: bash did not find a program that it names"
+    elif ended.code == NOT_EXECUTABLE:
+        reason = f"{what} exited with status 126: a file that it names cannot be executed"
+    else:
+        reason = f"{what} exited with status {ended.code}"
+    return StepFailed(reason, ended.code, ended.signal)

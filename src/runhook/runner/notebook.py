@@ -1,0 +1,235 @@
+"""Executing a notebook natively: parameters in, cells executed, the executed notebook out.
+
+The kernel comes from the job's environment, whatever the notebook's metadata names, and is reached
+over IPC sockets. The notebook is saved after every cell, so that it is true on every ending.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+from runhook.runner.process import Control, Stopped
+from runhook.runner.report import Reporter, StepFailed
+from runhook.runner.spec import RunSpec, write_whole
+
+INJECTED = "injected-parameters"
+READY_SECONDS = 60
+
+
+def run_notebook(
+    spec: RunSpec,
+    workspace: Path,
+    variables: Mapping[str, str],
+    python: Path,
+    reporter: Reporter,
+    control: Control,
+) -> None:
+    """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
+
+    StepFailed names the cell that failed, or why the kernel is gone.
+    """
+    assert spec.notebook is not None
+    source = _source(workspace, spec.notebook)
+    notebook = _read(source, spec.notebook)
+    inject(notebook, spec.parameters)
+    target = Path(spec.directory) / "artifacts" / source.name
+    execution = _Execution(notebook, source.parent, target, variables, python, reporter, control)
+    asyncio.run(execution.run())
+
+
+def _source(workspace: Path, relative: str) -> Path:
+    path = (workspace / relative).resolve()
+    if not path.is_relative_to(workspace.resolve()):
+        raise StepFailed(f"the notebook {relative} is a link that leads out of the workspace")
+    if not path.is_file():
+        raise StepFailed(f"there is no notebook {relative} in the workspace")
+    return path
+
+
+def _read(path: Path, name: str) -> NotebookNode:
+    try:
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as error:  # nbformat raises whatever its validators and JSON raise
+        raise StepFailed(f"{name} cannot be read as a notebook: {error}") from None
+    assert isinstance(notebook, NotebookNode)
+    return notebook
+
+
+def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
+    """Put the values into a cell after the one tagged `parameters`, else at the top (papermill's
+    convention). Values are written as literals; nothing is evaluated."""
+    cells = notebook.cells
+    cells[:] = [cell for cell in cells if INJECTED not in _tags(cell)]
+    if not parameters:
+        return
+    source = "\n".join(["# Parameters", *(f"{n} = {v!r}" for n, v in parameters.items())])
+    metadata = {"tags": [INJECTED]}
+    cell = nbformat.v4.new_code_cell(source, metadata=metadata)  # type: ignore[no-untyped-call]
+    places = [index for index, each in enumerate(cells) if "parameters" in _tags(each)]
+    cells.insert(places[0] + 1 if places else 0, cell)
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+class _Execution:
+    """One notebook on one kernel."""
+
+    def __init__(
+        self,
+        notebook: NotebookNode,
+        directory: Path,
+        target: Path,
+        variables: Mapping[str, str],
+        python: Path,
+        reporter: Reporter,
+        control: Control,
+    ) -> None:
+        self._notebook = notebook
+        self._directory = directory
+        self._target = target
+        self._variables = variables
+        self._reporter = reporter
+        self._control = control
+        self._cell = 0
+        self._silent = True
+        self._argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+
+    async def run(self) -> None:
+        """Execute to the end, or until the attempt has to stop."""
+        self._save()
+        work = asyncio.create_task(self._execute())
+        stop = asyncio.create_task(self._stop_requested())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            outcome = None if work.done() else self._control.due()
+            if outcome:
+                work.cancel()
+                self._tell(f"the run was {outcome.replace('_', ' ')} in this cell")
+                raise Stopped(outcome)
+            await work
+        finally:
+            stop.cancel()
+            self._save()
+
+    async def _stop_requested(self) -> None:
+        """Return when the control says that the attempt has to end."""
+        loop = asyncio.get_running_loop()
+        told = asyncio.Event()
+        loop.add_reader(self._control.fileno(), told.set)
+        try:
+            while not self._control.due():
+                left = self._control.seconds_left()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await told.wait()
+        finally:
+            loop.remove_reader(self._control.fileno())
+
+    async def _execute(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="rh-") as sockets:
+            manager = self._manager(sockets)
+            client = NotebookClient(
+                self._notebook,
+                km=manager,
+                timeout=None,
+                startup_timeout=READY_SECONDS,
+                allow_errors=False,
+                force_raise_errors=False,
+                store_widget_state=False,
+                on_cell_start=self._cell_started,
+                on_cell_executed=self._cell_executed,
+            )
+            self._echo_outputs(client)
+            try:
+                await client.async_execute(
+                    cwd=str(self._directory), env=dict(self._variables), cleanup_kc=True
+                )
+            except CellExecutionError as error:
+                raise self._cell_failed(error) from None
+            except DeadKernelError:
+                raise StepFailed(f"the kernel died in cell {self._cell}") from None
+            except RuntimeError as error:
+                raise StepFailed(f"the kernel did not start: {error}") from None
+
+    def _manager(self, sockets: str) -> AsyncKernelManager:
+        spec = KernelSpec(argv=self._argv, display_name="Python 3", language="python")
+        manager = AsyncKernelManager(
+            kernel_name="python3",
+            transport="ipc",
+            ip=f"{sockets}/k",
+            connection_file=f"{sockets}/c",
+        )
+        manager._kernel_spec = spec  # the environment's interpreter, not a registered kernel
+        return manager
+
+    def _cell_started(self, cell: NotebookNode, cell_index: int) -> None:
+        self._cell = cell_index + 1
+
+    def _cell_executed(
+        self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]
+    ) -> None:
+        self._save()
+
+    def _echo_outputs(self, client: NotebookClient) -> None:
+        """Have every output that arrives written to the log as a person would expect to read it."""
+        keep = client.output
+
+        def output(
+            outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
+        ) -> NotebookNode | None:
+            self._write(_text_of(msg))
+            return keep(outs, msg, display_id, cell_index)
+
+        client.output = output  # type: ignore[method-assign]  # nbclient's hook for this
+
+    def _write(self, text: str) -> None:
+        if text and self._silent:
+            self._silent = False
+            self._reporter.emit("first_output")
+        os.write(self._reporter.log_fd, text.encode("utf-8", "replace"))
+
+    def _cell_failed(self, error: CellExecutionError) -> StepFailed:
+        return StepFailed(f"cell {self._cell} failed with {error.ename}: {error.evalue}")
+
+    def _tell(self, text: str) -> None:
+        """Say in the cell that was executing why it did not end."""
+        cells = self._notebook.cells
+        if 0 < self._cell <= len(cells) and cells[self._cell - 1].cell_type == "code":
+            output = {"output_type": "error", "ename": "Stopped", "evalue": text}
+            cells[self._cell - 1].outputs.append(
+                nbformat.from_dict({**output, "traceback": [f"Stopped: {text}"]})  # type: ignore[no-untyped-call]
+            )
+
+    def _save(self) -> None:
+        text = nbformat.writes(self._notebook)  # type: ignore[no-untyped-call]
+        write_whole(self._target, text)
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    """What an output message shows as plain text."""
+    content = message["content"]
+    match message["header"]["msg_type"]:
+        case "stream":
+            return str(content["text"])
+        case "execute_result" | "display_data":
+            text = content["data"].get("text/plain", "")
+            return f"{text}\n" if text else ""
+        case "error":
+            return "\n".join([*content["traceback"], ""])
+    return ""

@@ -1,0 +1,202 @@
+"""What crosses the seam between the server and the runner: JSON files in the attempt's directory.
+
+    spec.json     RunSpec      server → runner   what to do; holds no secret
+    log           bytes        runner → server   set-up's output, then the work's, nothing after it
+    log.index     text lines   runner → server   `<microseconds since 1970> <size>` as the log grew
+    events.jsonl  Report       runner → server   one JSON object a line: steps with their durations
+    lock.txt      text         runner → server   the resolved packages of the environment
+    result.json   Result       runner → server   written once, by rename, as the last thing
+    artifacts/    files        runner → server   what is kept
+    runner.json   Identity     runner → server   made with O_EXCL: whoever makes it runs the attempt
+    workspace/ home/ tmp/                        of the work alone, removed at the end
+
+Secrets travel beside the spec, never through a file of the attempt's directory (`Secrets`).
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+Outcome = Literal["succeeded", "failed", "cancelled", "timed_out"]
+StepName = Literal["checkout", "environment", "start_script", "command", "notebook", "collect"]
+
+
+@dataclass(frozen=True)
+class RepositorySpec:
+    """A repository to check out at `folder` of the workspace.
+
+    `reference` None means the remote's HEAD. `credential` is a key of `Secrets.credentials`; it is
+    part of the mirror's identity, so that no job reads through a mirror what its own credential
+    could not fetch.
+    """
+
+    url: str
+    folder: str
+    reference: str | None = None
+    reference_type: Literal["branch", "tag", "commit"] = "branch"
+    credential: str | None = None
+
+
+@dataclass(frozen=True)
+class EnvironmentRequest:
+    """Packages on top of the base environment. `lock`, if given, is installed as it stands."""
+
+    python: str | None = None
+    requirements: str = ""
+    file: str | None = None
+    refresh: Literal["keep", "always"] = "keep"
+    lock: str | None = None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Directories that attempts share, and settings of the tools that fill them."""
+
+    cache: str
+    allow_file_urls: bool = False
+    git_timeout: float = 300.0
+    download_python: bool = False
+    index_url: str = ""
+    environment_timeout: float = 1800.0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
+
+    A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
+    older than the start.
+    """
+
+    attempt_id: str
+    run_id: str
+    job_id: str
+    job_name: str
+    directory: str
+    requested_at: float
+    trigger: str
+    places: Places
+    scheduled_for: str | None = None
+    repositories: list[RepositorySpec] = field(default_factory=list)
+    environment: EnvironmentRequest = field(default_factory=EnvironmentRequest)
+    command: str | None = None
+    notebook: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    working_directory: str = "."
+    variables: dict[str, str] = field(default_factory=dict)
+    start_script: str | None = None
+    notices: list[str] = field(default_factory=list)
+    time_limit: float | None = None
+    grace: float = 10.0
+    hint_socket: str | None = None
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """The spec that stands in an attempt's directory."""
+        values = json.loads((directory / "spec.json").read_bytes())
+        values["places"] = Places(**values["places"])
+        values["environment"] = EnvironmentRequest(**values["environment"])
+        values["repositories"] = [RepositorySpec(**item) for item in values["repositories"]]
+        return cls(**values)
+
+    def save(self) -> None:
+        """Make the attempt's directory (0700) with the spec in it; repeating it changes nothing."""
+        directory = Path(self.directory)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(directory / "spec.json", json.dumps(asdict(self)))
+
+
+@dataclass(frozen=True)
+class GitCredential:
+    """`kind` token: `username` and `value` for https; ssh_key: `value` is a private key."""
+
+    kind: Literal["token", "ssh_key"]
+    username: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What the runner must know and no file may hold longer than needed.
+
+    `known_hosts` is the text of an OpenSSH known_hosts file: hosts somebody has confirmed.
+    """
+
+    credentials: dict[str, GitCredential] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict, repr=False)
+    known_hosts: str = ""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The counterpart of `dataclasses.asdict`."""
+        credentials = {name: GitCredential(**item) for name, item in values["credentials"].items()}
+        return cls(credentials, values["variables"], values["known_hosts"])
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which process is the runner. A pid alone may mean another program after a reboot."""
+
+    boot_id: str
+    pid: int
+    start_time: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A line of events.jsonl. Kinds and their data:
+
+    step_started {step}; step_finished {step, seconds, ok, note}; checked_out {url, path, reference,
+    commit}; environment {key, cached}; first_output {}; host_key_unknown {host, keys:
+    [{type, key, fingerprint}]}; notice {message}.
+    """
+
+    at: float
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the attempt ended. `step` is where it failed; `reason` is one sentence for people."""
+
+    outcome: Outcome
+    finished_at: float
+    exit_code: int | None = None
+    signal: int | None = None
+    step: str | None = None
+    reason: str | None = None
+
+    @classmethod
+    def load(cls, directory: Path) -> Self | None:
+        """The result in an attempt's directory, None if there is none (yet)."""
+        try:
+            return cls(**json.loads((directory / "result.json").read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def save(self, directory: Path) -> None:
+        """Write it whole or not at all."""
+        write_whole(directory / "result.json", json.dumps(asdict(self)))
+
+
+def append_report(directory: Path, report: Report) -> None:
+    """Add a line to events.jsonl, in one write, so that a reader sees it whole or not yet."""
+    line = json.dumps(asdict(report), default=str) + "\n"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(directory / "events.jsonl", flags, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file so that a reader sees the old text or the new, never a part (mode 0600)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)

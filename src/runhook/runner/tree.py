@@ -1,0 +1,125 @@
+"""The processes of an attempt, and the one place of the runner that kills.
+
+The runner is the subreaper of everything it starts (prctl(2), Linux): a daemon that leaves its
+parents behind becomes the runner's own child, so walking from child to child finds all of them.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from runhook.runner.identity import stat_fields
+
+PR_SET_CHILD_SUBREAPER = 36
+
+strangers: set[int] = set()
+"""Children that this process had before it began with an attempt; a runner has none."""
+
+
+def become_subreaper() -> None:
+    """Adopt the orphans among our descendants. Linux only; elsewhere a daemon may escape."""
+    strangers.update(_children(os.getpid()))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_tree(grace: float) -> None:
+    """End every descendant: SIGINT, `grace` seconds, SIGTERM, `grace` seconds, SIGKILL."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _signal_all(number)
+        if _gone_within(grace):
+            return
+    _kill_all()
+
+
+def end_descendants(grace: float) -> None:
+    """End what the work left behind: SIGTERM, up to `grace` seconds, SIGKILL."""
+    if not descendants():
+        return
+    _signal_all(signal.SIGTERM)
+    if not _gone_within(grace):
+        _kill_all()
+
+
+def _kill_all() -> None:
+    """Until nothing is left: what forks faster than it dies is killed again."""
+    while descendants():
+        _signal_all(signal.SIGKILL)
+        _gone_within(0.5)
+
+
+def descendants() -> list[int]:
+    """The pids of all living descendants that the attempt has, parents before children."""
+    found: list[int] = []
+    next_ones = [os.getpid()]
+    while next_ones:
+        children = set(_children(next_ones.pop())) - strangers
+        below = [pid for pid in children if _lives(pid)]
+        found += below
+        next_ones += below
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """What each thread of the process has started or adopted (proc(5), `children`)."""
+    found: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            text = Path(f"/proc/{pid}/task/{thread}/children").read_text(encoding="ascii")
+            found += map(int, text.split())
+    return found
+
+
+def _lives(pid: int) -> bool:
+    fields = stat_fields(pid)
+    return fields is not None and fields[0] != "Z"
+
+
+def _signal_all(number: int) -> None:
+    for pid in descendants():
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _gone_within(seconds: float) -> bool:
+    """Wait until no descendant lives, at most so long."""
+    limit = time.monotonic() + seconds
+    while living := descendants():
+        left = limit - time.monotonic()
+        if left <= 0:
+            return False
+        with Ending(living[0]) as ended:
+            poll([ended.fileno()], left)
+    return True
+
+
+class Ending:
+    """A descriptor that becomes readable when the process ends (pidfd_open(2))."""
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._descriptor = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def __enter__(self) -> "Ending":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def poll(descriptors: list[int], wait: float | None) -> set[int]:
+    """Which descriptors are readable, at the latest after `wait` seconds (None: for ever)."""
+    poller = select.poll()
+    for descriptor in descriptors:
+        poller.register(descriptor, select.POLLIN)
+    return {fd for fd, _ in poller.poll(None if wait is None else wait * 1000 + 1)}

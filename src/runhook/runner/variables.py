@@ -1,0 +1,54 @@
+"""The environment variables of the work, made from nothing: no attempt sees another's."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runhook.runner.spec import RunSpec, Secrets
+
+PASSED_ON = (
+    "LANG LC_ALL TZ HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy "
+    "all_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
+).split()
+
+
+def work_variables(
+    spec: RunSpec, secrets: Secrets, environment: Mapping[str, str], server: Mapping[str, str]
+) -> dict[str, str]:
+    """Later ones win: the machine's, the environment's, the job's, its parameters, the secrets,
+    ours. A parameter that is no text arrives as JSON."""
+    directory = Path(spec.directory)
+    return {
+        "LANG": "C.UTF-8",
+        "PATH": os.defpath,
+        **{name: server[name] for name in PASSED_ON if name in server},
+        "HOME": str(directory / "home"),
+        "TMPDIR": str(directory / "tmp"),
+        "USER": "runhook",
+        "LOGNAME": "runhook",
+        "SHELL": "/bin/bash",
+        "PYTHONUNBUFFERED": "1",
+        **environment,
+        **spec.variables,
+        **{name: _text(value) for name, value in spec.parameters.items()},
+        **secrets.variables,
+        "RUNHOOK_RUN_ID": spec.run_id,
+        "RUNHOOK_ATTEMPT_ID": spec.attempt_id,
+        "RUNHOOK_JOB_ID": spec.job_id,
+        "RUNHOOK_JOB_NAME": spec.job_name,
+        "RUNHOOK_TRIGGER": spec.trigger,
+        "RUNHOOK_SCHEDULED_FOR": spec.scheduled_for or "",
+        "RUNHOOK_RESULT": str(result_value_path(directory)),
+        "RUNHOOK_ARTIFACTS": str(directory / "artifacts"),
+    }
+
+
+def result_value_path(directory: Path) -> Path:
+    """Where the work may leave what it returns, as JSON."""
+    return directory / "result-value.json"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""Tests of the runner's steps, with real git, real uv and real processes."""

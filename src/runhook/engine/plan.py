@@ -1,0 +1,98 @@
+"""From a job's definition to what a runner is told: the RunSpec of an attempt."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from runhook.keys import Keys
+from runhook.model.job import JobSpec
+from runhook.model.run import Attempt, Run
+from runhook.model.source import Repository, workspace_path
+from runhook.runner.spec import EnvironmentRequest, RepositorySpec, RunSpec, Secrets
+from runhook.services import git_access
+from runhook.services.site import Site
+from runhook.store import jobs
+from runhook.store.database import Transaction
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything an executor needs to start an attempt."""
+
+    spec: RunSpec
+    secrets: Secrets
+
+
+def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attempt) -> Plan:
+    """The plan of an attempt, from the version of the definition that its run names."""
+    version = jobs.get_version(tx, run.job_id, run.job_version)
+    job = jobs.any_job(tx, run.job_id)
+    assert version, "the versions of a job outlive its runs"
+    assert job, "a job outlives its runs"
+    spec = version.spec
+    urls = [repository.url for repository in spec.repositories]
+    credentials = git_access.credentials_for(tx, keys, job.owner, urls)
+    by_url = {url: credential_id for url, (credential_id, _) in credentials.items()}
+    secrets = Secrets(
+        credentials=dict(credentials.values()),
+        variables={"RUNHOOK_TOKEN": keys.run_token(attempt.id), "RUNHOOK_URL": site.url},
+        known_hosts=git_access.known_hosts_text(tx),
+    )
+    return Plan(run_spec(spec, job.name, site, run, attempt, by_url), secrets)
+
+
+def run_spec(
+    spec: JobSpec,
+    job_name: str,
+    site: Site,
+    run: Run,
+    attempt: Attempt,
+    credentials: dict[str, str],
+) -> RunSpec:
+    """`credentials` maps the URL of a repository to the id of its credential."""
+    return RunSpec(
+        attempt_id=attempt.id,
+        run_id=run.id,
+        job_id=run.job_id,
+        job_name=job_name,
+        directory=str(site.directory(attempt.id)),
+        requested_at=run.created_at.timestamp(),
+        trigger=run.trigger,
+        places=site.places,
+        scheduled_for=_instant(run.scheduled_for),
+        repositories=[_repository(item, credentials.get(item.url)) for item in spec.repositories],
+        environment=_environment(spec),
+        command=spec.command,
+        notebook=workspace_path(spec.notebook) if spec.notebook else None,
+        parameters=run.parameters,
+        working_directory=workspace_path(spec.working_directory or "."),
+        variables=spec.environment_variables or {},
+        start_script=spec.start_script,
+        notices=spec.not_offered(),
+        time_limit=spec.limits.time if spec.limits else None,
+        grace=site.grace,
+        hint_socket=site.hint_socket,
+    )
+
+
+def _repository(repository: Repository, credential: str | None) -> RepositorySpec:
+    return RepositorySpec(
+        url=repository.url,
+        folder=repository.folder,
+        reference=repository.reference or None,
+        reference_type=repository.reference_type,
+        credential=credential,
+    )
+
+
+def _environment(spec: JobSpec) -> EnvironmentRequest:
+    wanted = spec.environment
+    return EnvironmentRequest(
+        python=spec.python,
+        requirements=spec.packages.requirements(),
+        file=workspace_path(wanted.file) if wanted and wanted.file else None,
+        refresh=wanted.refresh if wanted else "keep",
+    )
+
+
+def _instant(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

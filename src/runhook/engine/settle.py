@@ -1,0 +1,180 @@
+"""What an attempt's directory says, brought into the database: reports, and the end.
+
+`look` reads files and nothing else; `settle` writes rows and nothing else.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runhook.model.run import TERMINAL, Attempt, Event, Run, RunState
+from runhook.runner.spec import Report, Result
+from runhook.services import git_access
+from runhook.store import attempts, events, jobs, locks, runs
+from runhook.store.database import Transaction
+
+WORK = ("command", "notebook")
+LONGEST_REPORTS = 4 * 1024 * 1024
+LOST = "the runner ended without a result: it was killed, or the machine was restarted"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one look at an attempt's directory found new. `events_read` is a byte offset."""
+
+    reports: Sequence[Report]
+    events_read: int
+    result: Result | None
+    lock: str | None
+
+    @property
+    def news(self) -> bool:
+        """Is there anything to write down?"""
+        return bool(self.reports or self.result)
+
+
+def look(directory: Path, events_read: int) -> Sighting:
+    """Reports from `events_read` on, and the result if the attempt has ended. The result is looked
+    for first: once it is there, no report comes after those read here."""
+    result = _result(directory)
+    reports, offset = _reports(directory / "events.jsonl", events_read)
+    lock = _text(directory / "lock.txt") if result else None
+    return Sighting(reports, offset, result, lock)
+
+
+def _result(directory: Path) -> Result | None:
+    try:
+        return Result.load(directory)
+    except (OSError, ValueError, TypeError) as error:
+        reason = f"the result of the attempt cannot be read: {error}"
+        return Result("failed", datetime.now(UTC).timestamp(), reason=reason)
+
+
+def _reports(path: Path, offset: int) -> tuple[list[Report], int]:
+    """Whole lines only: the last one may still be in the writing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            block = file.read(LONGEST_REPORTS)
+    except FileNotFoundError:
+        return [], offset
+    end = block.rfind(b"\n") + 1
+    reports = [_report(line) for line in block[:end].splitlines()]
+    return [report for report in reports if report], offset + end
+
+
+def _report(line: bytes) -> Report | None:
+    """A line that is no report is left out: it must not stop the ones after it."""
+    try:
+        return Report(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def settle(tx: Transaction, attempt: Attempt, seen: Sighting, *, now: datetime, lost: bool) -> bool:
+    """Write down what was seen; True if the attempt has ended with it.
+
+    `lost`: the executor says the attempt is gone, which counts only if it left no result.
+    """
+    run = runs.get_run(tx, attempt.run_id)
+    current = attempts.get_attempt(tx, attempt.id)
+    if (
+        run is None
+        or current is None
+        or current.finished_at
+        or current.events_read > seen.events_read
+    ):
+        return False
+    for report in seen.reports:
+        _note(tx, current, report, now)
+    if seen.events_read > current.events_read:
+        attempts.update_attempt(tx, attempt.id, events_read=seen.events_read)
+        tx.publish(f"run/{run.id}")
+    if seen.result:
+        _finish(tx, run, current, seen.result, seen.lock, now)
+    elif lost:
+        _lose(tx, run, current, now)
+    return bool(seen.result or lost)
+
+
+def _note(tx: Transaction, attempt: Attempt, report: Report, now: datetime) -> None:
+    at = datetime.fromtimestamp(report.at, UTC)
+    events.record(tx, Event(attempt.run_id, attempt.id, at, report.kind, report.data))
+    match report.kind, report.data:
+        case "step_started", {"step": step} if step in WORK:
+            attempts.update_attempt(tx, attempt.id, state=RunState.RUNNING, started_at=at)
+            runs.transition(tx, attempt.run_id, to=RunState.RUNNING, now=at, attempt_id=attempt.id)
+        case "checked_out", data:
+            runs.add_commit(tx, attempt.run_id, data)
+        case "host_key_unknown", {"host": host, "keys": keys}:
+            git_access.note_host_keys(tx, host, keys, now)
+
+
+def _finish(
+    tx: Transaction, run: Run, attempt: Attempt, result: Result, lock: str | None, now: datetime
+) -> None:
+    lock_id = locks.keep_lock(tx, lock) if lock else None
+    facts: dict[str, Any] = {
+        "exit_code": result.exit_code,
+        "step": result.step,
+        "reason": result.reason,
+    }
+    at = datetime.fromtimestamp(result.finished_at, UTC)
+    state = RunState(result.outcome)
+    attempts.update_attempt(
+        tx, attempt.id, state=state, signal=result.signal, finished_at=at, **facts
+    )
+    if lock_id:
+        runs.update_run(tx, run.id, lock_id=lock_id)
+    if state == RunState.CANCELLED and run.reason:
+        facts["reason"] = run.reason
+    _end(tx, run, attempt, state, at, facts)
+
+
+def _lose(tx: Transaction, run: Run, attempt: Attempt, now: datetime) -> None:
+    wished = run.cancel_requested_at is not None
+    state = RunState.CANCELLED if wished else RunState.LOST
+    reason = run.reason if wished else LOST
+    attempts.update_attempt(tx, attempt.id, state=state, finished_at=now, reason=reason)
+    _end(tx, run, attempt, state, now, {"reason": reason})
+
+
+def _end(
+    tx: Transaction,
+    run: Run,
+    attempt: Attempt,
+    state: RunState,
+    at: datetime,
+    facts: dict[str, Any],
+) -> None:
+    """The run ends with its attempt, or is queued again if the job allows another try."""
+    assert state in TERMINAL
+    if _may_retry(tx, run, attempt, state):
+        runs.transition(
+            tx,
+            run.id,
+            to=RunState.QUEUED,
+            now=at,
+            attempt_id=attempt.id,
+            reason=facts.get("reason"),
+        )
+    else:
+        runs.transition(tx, run.id, to=state, now=at, attempt_id=attempt.id, **facts)
+    tx.publish("ended", f"log/{attempt.id}")
+
+
+def _may_retry(tx: Transaction, run: Run, attempt: Attempt, state: RunState) -> bool:
+    if run.cancel_requested_at or state not in (RunState.FAILED, RunState.LOST):
+        return False
+    version = jobs.get_version(tx, run.job_id, run.job_version)
+    return version is not None and attempt.number <= (version.spec.retries or 0)

@@ -1,0 +1,131 @@
+"""Reading and following the log of an attempt by byte offset. A log is bytes; only its display is
+text. Nothing here holds more than one block in memory, however long the log is."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runhook.bus import Bus, Hint
+from runhook.runner.inotify import Growth
+
+BLOCK = 64 * 1024
+HEARTBEAT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a log; `end` is the offset after it. Empty: nothing new for a while."""
+
+    data: bytes
+    end: int
+
+
+def size(path: Path) -> int:
+    """The length of the log in bytes, 0 if there is none yet."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def read(path: Path, offset: int, longest: int = BLOCK) -> bytes:
+    """Up to `longest` bytes from `offset`; empty at the end, or if there is no log yet."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(descriptor, longest, offset)
+    finally:
+        os.close(descriptor)
+
+
+async def stream(path: Path, offset: int) -> AsyncIterator[bytes]:
+    """The log from `offset` to where it ends at this moment, block by block."""
+    end = await asyncio.to_thread(size, path)
+    while offset < end:
+        data = await asyncio.to_thread(read, path, offset, min(BLOCK, end - offset))
+        if not data:
+            return
+        offset += len(data)
+        yield data
+
+
+async def follow(
+    path: Path, offset: int, bus: Bus, *topics: str, ended: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[Block]:
+    """The log from `offset` on, as it grows, until `ended()` and everything was given.
+
+    Wakes when the file grows and when one of `topics` is published (there may be no file yet, and
+    the end is told there). An empty block comes every 15 seconds without news, so that whoever
+    relays this notices a reader that has left.
+    """
+    with bus.subscribe(*topics) as hint, _growth(path, hint) as watch:
+        while True:
+            finished = await ended()
+            watch()
+            async for block in _blocks(path, offset, whole=finished):
+                offset = block.end
+                yield block
+            if finished:
+                return
+            if not await hint.wait(HEARTBEAT_SECONDS):
+                yield Block(b"", offset)
+
+
+async def _blocks(path: Path, offset: int, *, whole: bool) -> AsyncIterator[Block]:
+    """What is there now. A character that is not complete yet waits, unless `whole` is wanted."""
+    while data := await asyncio.to_thread(read, path, offset):
+        kept = data if whole and len(data) < BLOCK else data[: complete(data)]
+        if not kept:
+            return
+        offset += len(kept)
+        yield Block(kept, offset)
+
+
+def complete(data: bytes) -> int:
+    """The length of `data` without an incomplete UTF-8 character at its end (RFC 3629)."""
+    for back in range(1, min(4, len(data) + 1)):
+        byte = data[-back]
+        if byte & 0b1100_0000 == 0b1000_0000:
+            continue
+        wanted = (
+            2
+            if byte >> 5 == 0b110
+            else 3
+            if byte >> 4 == 0b1110
+            else 4
+            if byte >> 3 == 0b11110
+            else 1
+        )
+        return len(data) - back if wanted > back else len(data)
+    return len(data)
+
+
+@contextmanager
+def _growth(path: Path, hint: Hint) -> Iterator[Callable[[], None]]:
+    """A function that begins, once the file exists, to give `hint` whenever it grows."""
+    loop = asyncio.get_running_loop()
+    watched: list[Growth] = []
+
+    def watch() -> None:
+        if watched or not path.exists():
+            return
+        growth = Growth(path)
+        watched.append(growth)
+        loop.add_reader(growth.fileno(), _wake, growth, hint)
+
+    try:
+        yield watch
+    finally:
+        for growth in watched:
+            loop.remove_reader(growth.fileno())
+            loop.run_in_executor(None, growth.close)  # it takes the kernel some 15 ms
+
+
+def _wake(growth: Growth, hint: Hint) -> None:
+    growth.clear()
+    hint.give()

@@ -1,0 +1,1 @@
+"""The verbs: the one way anything is changed, whoever asks. A transaction comes first."""

@@ -1,0 +1,150 @@
+"""Accounts, tokens, sessions and sign-in links."""
+
+import re
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from runhook.errors import Unauthorized
+from runhook.keys import Keys, random_credential
+from runhook.model.access import RUN_SCOPES, Caller, User
+from runhook.services.access import require_scope
+from runhook.store import attempts, identities, jobs, runs
+from runhook.store.database import Transaction
+from runhook.store.tables import new_id
+
+ADMINISTRATOR = "admin"
+SESSION_LASTS = timedelta(days=14)
+LINK_LASTS = timedelta(hours=24)
+HOW = "Send 'Authorization: token …' with your user token; `runhook token` on the server prints it."
+
+
+def ensure_administrator(
+    tx: Transaction, keys: Keys, organization: str, now: datetime
+) -> tuple[User, bool]:
+    """The first administrator, and whether this call made the account."""
+    known = identities.first_administrator(tx)
+    if known:
+        return known, False
+    user = User(new_id(), ADMINISTRATOR, f"{organization}/{ADMINISTRATOR}", admin=True)
+    identities.insert_user(tx, user, keys.user_token(user.id, user.token_rotation), now)
+    return user, True
+
+
+def user_token(tx: Transaction, keys: Keys, caller: Caller) -> str:
+    """The caller's user token: the same value until it is rotated."""
+    require_scope(caller, "user:token")
+    user = _account(tx, caller)
+    return keys.user_token(user.id, user.token_rotation)
+
+
+def rotate_token(tx: Transaction, keys: Keys, caller: Caller) -> str:
+    """A new user token; the old one opens nothing any more."""
+    require_scope(caller, "user:token")
+    user = _account(tx, caller)
+    token = keys.user_token(user.id, user.token_rotation + 1)
+    identities.set_token(tx, user.id, token, user.token_rotation + 1)
+    return token
+
+
+def account(tx: Transaction, caller: Caller) -> tuple[User, datetime]:
+    """The caller's account and when it was made."""
+    require_scope(caller, "user:read")
+    return _account(tx, caller), identities.created_at(tx, caller.user_id)
+
+
+def _account(tx: Transaction, caller: Caller) -> User:
+    user = identities.get_user(tx, caller.user_id)
+    if user is None:
+        raise Unauthorized(hint=HOW)
+    return user
+
+
+def caller_of_token(tx: Transaction, keys: Keys, token: str) -> Caller:
+    """Who holds `token`: a user token, or the token of a run that still lives.
+
+    Raises Unauthorized, with the same sentence whatever is wrong with it.
+    """
+    if re.fullmatch(r"[0-9a-f]{32}", token):
+        user = identities.find_user_by_token(tx, token)
+        if user and not user.disabled:
+            return user.caller()
+    attempt_id = keys.attempt_of(token)
+    caller = _caller_of_attempt(tx, attempt_id) if attempt_id else None
+    if caller is None:
+        raise Unauthorized("the token is not valid", hint=HOW)
+    return caller
+
+
+def _caller_of_attempt(tx: Transaction, attempt_id: str) -> Caller | None:
+    """A run acts for its job's owner, within `RUN_SCOPES`, until its attempt has finished."""
+    attempt = attempts.get_attempt(tx, attempt_id)
+    run = runs.get_run(tx, attempt.run_id) if attempt and attempt.finished_at is None else None
+    job = jobs.get_job(tx, run.job_id) if run else None
+    if run is None or job is None:
+        return None
+    return Caller(
+        user_id=run.started_by or "",
+        name=f"run {run.number} of {job.name}",
+        owner=job.owner,
+        scopes=RUN_SCOPES,
+        run_id=run.id,
+    )
+
+
+def caller_of_session(tx: Transaction, session_id: str, now: datetime) -> Caller:
+    """Who is signed in with this session; Unauthorized if it is unknown or over."""
+    user = identities.find_user_by_session(tx, session_id, now)
+    if user is None or user.disabled:
+        raise Unauthorized("the session is over", hint="Sign in again.")
+    return user.caller()
+
+
+def make_sign_in_link(tx: Transaction, caller: Caller, now: datetime) -> str:
+    """A one-time token that signs a browser in as the caller, for one day."""
+    require_scope(caller, "user:token")
+    token = random_credential()
+    identities.delete_expired(tx, now)
+    identities.insert_sign_in_link(tx, token, caller.user_id, now, now + LINK_LASTS)
+    return token
+
+
+def first_sign_in(tx: Transaction, user: User, now: datetime) -> str | None:
+    """A one-time token for `user` as long as nobody is signed in, else None."""
+    if identities.anybody_signed_in(tx, now):
+        return None
+    return make_sign_in_link(tx, user.caller(), now)
+
+
+def link_url(base: str, token: str, target: str = "/dash") -> str:
+    """The address that uses a one-time token and then shows the page `target`."""
+    return f"{base}/dash/sign-in?{urlencode({'link': token, 'next': target})}"
+
+
+def open_session(tx: Transaction, link_token: str, now: datetime) -> str:
+    """Use a one-time link: the id of a new session. Unauthorized if it was used or is too old."""
+    user = identities.use_sign_in_link(tx, link_token, now)
+    if user is None or user.disabled:
+        raise Unauthorized(
+            "this sign-in link was used already or is too old",
+            hint="Run `runhook token` on the server and sign in with the token it prints.",
+        )
+    return _session(tx, user.id, now)
+
+
+def sign_in_with_token(tx: Transaction, keys: Keys, token: str, now: datetime) -> str:
+    """The id of a new session for whoever holds a user token (never a run's)."""
+    caller = caller_of_token(tx, keys, token)
+    if caller.run_id is not None:
+        raise Unauthorized("the token is not valid", hint=HOW)
+    return _session(tx, caller.user_id, now)
+
+
+def _session(tx: Transaction, user_id: str, now: datetime) -> str:
+    session_id = random_credential()
+    identities.insert_session(tx, session_id, user_id, now, now + SESSION_LASTS)
+    return session_id
+
+
+def sign_out(tx: Transaction, session_id: str) -> None:
+    """End a session. No error if it is over already."""
+    identities.delete_session(tx, session_id)

@@ -1,0 +1,188 @@
+"""Defining jobs: create, change, apply a recipe, delete, pause; and looking at them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from runhook.errors import Conflict, Invalid, NotFound
+from runhook.model.access import Caller
+from runhook.model.job import Job, JobSpec
+from runhook.model.run import Run
+from runhook.services.access import require, visible_owners
+from runhook.services.validation import field_errors
+from runhook.store import identities, jobs, runs
+from runhook.store.database import Transaction
+from runhook.store.jobs import ArmedSchedule, JobVersion
+from runhook.store.runs import Activity
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job with what every list and page shows of it; runs are newest first."""
+
+    job: Job
+    schedules: list[ArmedSchedule]
+    recent: list[Run]
+    activity: Activity
+    created_by: str | None
+
+    @property
+    def last(self) -> Run | None:
+        """The newest run."""
+        return self.recent[0] if self.recent else None
+
+    @property
+    def next_fire_at(self) -> datetime | None:
+        """The next fire of any schedule that is not paused."""
+        return min(
+            (armed.next_fire_at for armed in self.schedules if not armed.paused), default=None
+        )
+
+
+def parse_spec(values: Mapping[str, Any]) -> JobSpec:
+    """A definition from the outside; Invalid names each field that is wrong."""
+    try:
+        return JobSpec.model_validate(values)
+    except ValidationError as error:
+        raise Invalid(
+            "cannot use this job definition", details=field_errors(error, JobSpec)
+        ) from None
+
+
+def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job:
+    """A new job. Conflict if its owner has one of that name."""
+    owner = _owner(caller, spec)
+    require(caller, "jobs:write", owner, what=f"owner {owner}")
+    _require_free(tx, owner, spec.name)
+    job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
+    jobs.replace_schedules(tx, job.id, spec.rules, now)
+    return job
+
+
+def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: datetime) -> Job:
+    """The job with a new definition, as a new version; the same definition changes nothing."""
+    job = get(tx, caller, job_id, "jobs:write")
+    if spec.owner is not None and spec.owner != job.owner:
+        raise Conflict("cannot move a job to another owner: delete it and create it there")
+    if spec.recipe_spec() == job.spec.recipe_spec():
+        return job
+    if spec.name != job.name:
+        _require_free(tx, job.owner, spec.name)
+    changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)
+    jobs.replace_schedules(tx, job.id, spec.rules, now)
+    return changed
+
+
+def apply(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> tuple[Job, str]:
+    """Create or change the job of that owner and name: the job, and `created`, `updated` or
+    `unchanged`."""
+    known = jobs.find_job(tx, _owner(caller, spec), spec.name)
+    if known is None:
+        return create(tx, caller, spec, now), "created"
+    job = change(tx, caller, known.id, spec, now)
+    return job, "unchanged" if job.version == known.version else "updated"
+
+
+def delete(
+    tx: Transaction, caller: Caller, job_id: str, now: datetime, *, allow_active: bool = False
+) -> None:
+    """Remove the job with its runs, logs and artifacts.
+
+    Conflict while runs are active, unless `allow_active`: then they are cancelled first.
+    """
+    job = get(tx, caller, job_id, "jobs:write")
+    active = runs.active_runs(tx, job.id)
+    if active and not allow_active:
+        raise Conflict(
+            f"cannot delete {job.name} while it runs",
+            hint="Cancel its runs first, or pass allow_active=true.",
+        )
+    for run in active:
+        runs.wish_cancelled(tx, run, now, "its job was deleted")
+    jobs.mark_deleted(tx, job.id, now)
+
+
+def pause(tx: Transaction, caller: Caller, job_id: str, paused: bool, now: datetime) -> Job:
+    """Pause all schedules of the job, or let them go on. Conflict if it has none."""
+    job = get(tx, caller, job_id, "jobs:write")
+    if not job.spec.rules:
+        raise Conflict(f"{job.name} has no schedule", hint="Give it one first, such as '@hourly'.")
+    jobs.pause_schedules(tx, job.id, paused, now)
+    return job
+
+
+def get(tx: Transaction, caller: Caller, job_id: str, action: str = "jobs:read") -> Job:
+    """The job, if the caller may do `action` on it."""
+    job = jobs.get_job(tx, job_id)
+    what = f"job {job_id}"
+    if job is None:
+        raise NotFound(f"there is no {what} here")
+    require(caller, action, job.owner, what=what)
+    return job
+
+
+def find(tx: Transaction, caller: Caller, name: str, owner: str | None = None) -> Job:
+    """The job called `name`, of `owner` or else of the caller."""
+    job = jobs.find_job(tx, owner or caller.owner, name)
+    what = f"job {name} of {owner or caller.owner}"
+    if job is None:
+        raise NotFound(f"there is no {what} here")
+    require(caller, "jobs:read", job.owner, what=what)
+    return job
+
+
+def list_page(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    size: int,
+    name: str = "",
+    owner: str | None = None,
+    after: tuple[str, str] | None = None,
+    before: tuple[str, str] | None = None,
+) -> list[Job]:
+    """Jobs that the caller sees, by name."""
+    return jobs.list_jobs(
+        tx, size=size, owners=_owners(caller, owner), name=name, after=after, before=before
+    )
+
+
+def _owners(caller: Caller, owner: str | None) -> Collection[str] | None:
+    visible = visible_owners(caller)
+    if owner is None:
+        return visible
+    return [owner] if visible is None or owner in visible else []
+
+
+def views(tx: Transaction, found: list[Job], recent: int = 1) -> list[JobView]:
+    """What the lists and pages show of jobs that the caller was found to see."""
+    armed = jobs.list_schedules(tx, *(job.id for job in found))
+    names = identities.user_names(tx, *(job.created_by for job in found))
+    doing = runs.activity(tx, [job.id for job in found])
+    return [
+        JobView(
+            job,
+            [schedule for schedule in armed if schedule.job_id == job.id],
+            runs.list_runs(tx, runs.RunFilter(job_id=job.id), size=recent),
+            doing[job.id],
+            names.get(job.created_by or ""),
+        )
+        for job in found
+    ]
+
+
+def versions(tx: Transaction, caller: Caller, job_id: str) -> list[JobVersion]:
+    """Every version of the definition, newest first."""
+    return jobs.list_versions(tx, get(tx, caller, job_id).id)
+
+
+def _owner(caller: Caller, spec: JobSpec) -> str:
+    return spec.owner or caller.owner
+
+
+def _require_free(tx: Transaction, owner: str, name: str) -> None:
+    if jobs.find_job(tx, owner, name):
+        raise Conflict(f"{owner} already has a job called {name}", details={"name": "is taken"})

@@ -1,0 +1,227 @@
+"""Starting, cancelling and looking at runs. Every trigger reaches `start`."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from runhook.errors import Invalid, NotFound
+from runhook.model.access import Caller
+from runhook.model.job import Job, JobSpec
+from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
+from runhook.model.waterfall import waterfall
+from runhook.services.access import require, visible_owners
+from runhook.services.jobs import JobView
+from runhook.services.jobs import get as get_job
+from runhook.services.validation import nearest
+from runhook.store import attempts, events, identities, jobs, locks, runs
+from runhook.store.database import Transaction
+
+LONGEST_KEY = 255
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """What a trigger says about the run it wants."""
+
+    trigger: Trigger
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    schedule_id: str | None = None
+    scheduled_for: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run with everything an answer or a page shows of it."""
+
+    run: Run
+    job: Job
+    attempts: list[Attempt]
+    events: list[Event]
+    started_by: str | None
+    position: int | None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The latest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    def waterfall(self, now: datetime) -> list[Step]:
+        """Where the time went."""
+        return waterfall(self.run, self.attempt, self.events, now)
+
+
+@dataclass(frozen=True)
+class Started:
+    """The answer to a start: the job, and the run that is new or was asked for before."""
+
+    job: JobView
+    run: RunView
+
+
+def started(tx: Transaction, caller: Caller, run: Run) -> Started:
+    """What to tell of a run that `start` returned. It has hardly begun, so little is looked up:
+    this is the path that every caller waits for."""
+    job = get_job(tx, caller, run.job_id)
+    schedules = jobs.list_schedules(tx, job.id) if job.spec.rules else []
+    waiting = [job.id] if run.state == RunState.QUEUED else None
+    doing = runs.activity(tx, [job.id], waiting)[job.id]
+    return Started(
+        JobView(job, schedules, [run], doing, None),
+        RunView(run, job, [], [], caller.name, None),
+    )
+
+
+def start(
+    tx: Transaction, caller: Caller, job_id: str, request: StartRequest, now: datetime
+) -> Run:
+    """Queue a run of the job.
+
+    With an idempotency key that was used for this job before, the run of that time is returned and
+    nothing is started. Invalid if a parameter is not declared; if the job's overlap policy says so,
+    the run is `skipped`, or takes the place of those that are active.
+    """
+    job = get_job(tx, caller, job_id, "jobs:start")
+    key = _checked_key(request.idempotency_key)
+    jobs.lock_job(tx, job.id)
+    known = runs.find_by_key(tx, job.id, key) if key else None
+    if known:
+        return known
+    new = runs.NewRun(
+        job_id=job.id,
+        job_version=job.version,
+        trigger=request.trigger,
+        started_by=caller.user_id or None,
+        parameters=_parameters(job.spec, request.parameters),
+        created_at=now,
+        idempotency_key=key,
+        schedule_id=request.schedule_id,
+        scheduled_for=request.scheduled_for,
+    )
+    return _admit(tx, job, new, now)
+
+
+def _admit(tx: Transaction, job: Job, new: runs.NewRun, now: datetime) -> Run:
+    """Apply the overlap policy, for every trigger alike."""
+    policy = job.spec.concurrency_policy
+    active = runs.active_runs(tx, job.id) if policy in ("Forbid", "Replace") else []
+    if active and policy == "Forbid":
+        reason = f"run {active[0].number} was still active, and the job allows no overlap"
+        return runs.insert_run(tx, new, RunState.SKIPPED, reason)
+    for run in active:
+        runs.wish_cancelled(tx, run, now, "replaced by a newer run")
+    return runs.insert_run(tx, new)
+
+
+def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
+    """Start the job of a run once more, as it is defined now, with the run's parameters as far as
+    they are still declared."""
+    before = get(tx, caller, run_id)
+    job = get_job(tx, caller, before.job_id, "jobs:start")
+    declared = job.spec.parameters or {}
+    kept = {name: value for name, value in before.parameters.items() if name in declared}
+    return start(tx, caller, job.id, StartRequest(Trigger.WEB, kept), now)
+
+
+def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
+    """Ask for the end of a run: a queued one is cancelled at once, a living one as soon as its
+    process tree is gone. A finished run is returned unchanged."""
+    run = get(tx, caller, run_id, "runs:cancel")
+    runs.wish_cancelled(tx, run, now, f"cancelled by {caller.name}")
+    return get(tx, caller, run_id)
+
+
+def cancel_all(tx: Transaction, caller: Caller, job_id: str, now: datetime) -> Job:
+    """Cancel every active run of the job."""
+    job = get_job(tx, caller, job_id, "runs:cancel")
+    for run in runs.active_runs(tx, job.id):
+        runs.wish_cancelled(tx, run, now, f"cancelled by {caller.name}")
+    return job
+
+
+def get(tx: Transaction, caller: Caller, run_id: str, action: str = "runs:read") -> Run:
+    """The run, if the caller may do `action` on it."""
+    run = runs.get_run(tx, run_id)
+    job = jobs.get_job(tx, run.job_id) if run else None
+    what = f"run {run_id}"
+    if run is None or job is None:
+        raise NotFound(f"there is no {what} here")
+    require(caller, action, job.owner, what=what)
+    return run
+
+
+def view(tx: Transaction, caller: Caller, run_id: str) -> RunView:
+    """A run with its attempts, events and place in the queue."""
+    return view_of(tx, get(tx, caller, run_id))
+
+
+def view_of(tx: Transaction, run: Run) -> RunView:
+    """The same for a run that the caller was found to see."""
+    job = jobs.get_job(tx, run.job_id)
+    if job is None:
+        raise NotFound(f"there is no run {run.id} here")
+    names = identities.user_names(tx, run.started_by)
+    queued = run.state == RunState.QUEUED
+    return RunView(
+        run,
+        job,
+        attempts.list_attempts(tx, run.id),
+        events.list_events(tx, run.id),
+        names.get(run.started_by or ""),
+        runs.count_queued_before(tx, run) if queued else None,
+    )
+
+
+def list_page(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    size: int,
+    job_id: str | None = None,
+    states: Collection[RunState] | None = None,
+    triggers: Collection[Trigger] | None = None,
+    after: tuple[datetime, str] | None = None,
+    before: tuple[datetime, str] | None = None,
+) -> list[Run]:
+    """Runs that the caller sees, newest first; of one job if `job_id` is given."""
+    owners = visible_owners(caller)
+    if job_id is not None:
+        get_job(tx, caller, job_id, "runs:read")
+        owners = None
+    wanted = runs.RunFilter(job_id, owners, states, triggers)
+    return runs.list_runs(tx, wanted, size=size, after=after, before=before)
+
+
+def _parameters(spec: JobSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Declared defaults with the given values over them. A start may change declared ones only."""
+    declared = spec.parameters or {}
+    wrong = {
+        f"parameters.{name}": "is not declared by this job" + nearest(name, declared)
+        for name in given
+        if name not in declared
+    }
+    if wrong:
+        raise Invalid("cannot start with these parameters", details=wrong)
+    return {**declared, **given}
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
+    return key
+
+
+def attempt_has_ended(tx: Transaction, attempt_id: str) -> bool:
+    """Has this attempt, of a run that the caller was found to see, ended (or is it gone)?"""
+    attempt = attempts.get_attempt(tx, attempt_id)
+    return attempt is None or attempt.finished_at is not None
+
+
+def lock_of(tx: Transaction, caller: Caller, run_id: str) -> str:
+    """The resolved packages of a run. NotFound until they are known."""
+    run = get(tx, caller, run_id)
+    text = locks.get_lock(tx, run.lock_id) if run.lock_id else None
+    if text is None:
+        raise NotFound(f"run {run_id} has no list of packages (yet)")
+    return text

@@ -1,0 +1,42 @@
+"""What belongs to one server and is fixed from its start: places, addresses, and who does what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from runhook.bus import Bus
+from runhook.keys import Keys
+from runhook.runner.spec import Places
+from runhook.store.database import Database
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all attempts of this server share: where they stand, and the tools' settings.
+
+    `grace` is in seconds; `hint_socket` hears of news from runners; `url` is where the API is.
+    """
+
+    attempts: Path
+    places: Places
+    grace: float
+    hint_socket: str
+    url: str
+
+    def directory(self, attempt_id: str) -> Path:
+        """The attempt's directory. Two levels, since a directory of a million entries is slow."""
+        return self.attempts / attempt_id[:2] / attempt_id
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the API and the pages are given to work with. `clock` tells the present instant."""
+
+    database: Database
+    bus: Bus
+    keys: Keys
+    site: Site
+    organization: str
+    runs_limit: int
+    clock: Callable[[], datetime]

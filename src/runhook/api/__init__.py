@@ -1,0 +1,1 @@
+"""JSON over HTTP under /api: one table of routes, and a module of handlers per noun."""

@@ -1,0 +1,143 @@
+"""Handlers of /api/jobs."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from runhook.api.call import Call, Json, Page
+from runhook.api.fields import spec_values, with_changes
+from runhook.api.shapes import job_json, run_view_json, version_json
+from runhook.errors import Invalid
+from runhook.model.job import Job
+from runhook.model.run import Trigger
+from runhook.services import jobs, runs
+from runhook.services.repositories import require_allowed
+from runhook.store.database import Transaction
+
+RECENT = 20
+
+
+async def list_jobs(call: Call) -> Response:
+    page = Page.of(call)
+    name, owner = call.query("name") or "", call.query("owner_name")
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        found = jobs.list_page(
+            tx,
+            call.caller,
+            size=page.size + 1,
+            name=name,
+            owner=owner,
+            after=_edge(page.after),
+            before=_edge(page.before),
+        )
+        answer = page.answer("jobs", found, lambda job: [job.name, job.id])
+        views = jobs.views(tx, answer["jobs"])
+        return {**answer, "jobs": [job_json(call.server, view) for view in views]}
+
+    return Json(await call.read(work))
+
+
+def _edge(key: list[Any] | None) -> tuple[str, str] | None:
+    if key is None:
+        return None
+    if not isinstance(key[0], str):
+        raise Invalid("cannot read the key of this page")
+    return key[0], key[1]
+
+
+async def create(call: Call) -> Response:
+    spec = jobs.parse_spec(spec_values(await call.object()))
+    require_allowed(spec, call.server.site)
+    job = await call.write(lambda tx: jobs.create(tx, call.caller, spec, call.now))
+    return await _answer(call, job, status=201)
+
+
+async def get(call: Call) -> Response:
+    job = await call.read(lambda tx: jobs.get(tx, call.caller, call.path("job_id")))
+    return await _answer(call, job)
+
+
+async def change(call: Call) -> Response:
+    """The named fields replaced, the others as they were."""
+    body = await call.object()
+
+    def work(tx: Transaction) -> Job:
+        job = jobs.get(tx, call.caller, call.path("job_id"), "jobs:write")
+        spec = jobs.parse_spec(with_changes(job.spec.recipe_spec(), body))
+        require_allowed(spec, call.server.site)
+        return jobs.change(tx, call.caller, job.id, spec, call.now)
+
+    return await _answer(call, await call.write(work))
+
+
+async def delete(call: Call) -> Response:
+    allow_active = call.flag("allow_active")
+
+    def work(tx: Transaction) -> None:
+        jobs.delete(tx, call.caller, call.path("job_id"), call.now, allow_active=allow_active)
+
+    await call.write(work)
+    return Response(status_code=204)
+
+
+async def versions(call: Call) -> Response:
+    found = await call.read(lambda tx: jobs.versions(tx, call.caller, call.path("job_id")))
+    return Json({"versions": [version_json(version) for version in found]})
+
+
+async def start(call: Call) -> Response:
+    """One validation, one transaction; the answer is the job with its new run."""
+    request = _start_request(call, await call.object())
+
+    def work(tx: Transaction) -> runs.Started:
+        run = runs.start(tx, call.caller, call.path("job_id"), request, call.now)
+        return runs.started(tx, call.caller, run)
+
+    made = await call.write(work)
+    answer = job_json(call.server, made.job)
+    answer["run"] = run_view_json(call.server, made.run, call.now)
+    return Json(answer, headers={"Location": answer["run"]["url"]})
+
+
+def _start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
+    parameters = body.pop("parameters", None) or {}
+    body.pop("debug_mode", None)
+    wrong = dict.fromkeys(body, "is not known; a start takes {'parameters': {…}}")
+    if not isinstance(parameters, dict):
+        wrong["parameters"] = "write an object such as {'name': 1}"
+    if wrong:
+        raise Invalid("cannot start", details=wrong)
+    from_cli = call.request.headers.get("x-runhook-trigger") == "cli"
+    return runs.StartRequest(
+        Trigger.CLI if from_cli else Trigger.API,
+        parameters,
+        call.request.headers.get("idempotency-key"),
+    )
+
+
+async def stop(call: Call) -> Response:
+    def work(tx: Transaction) -> Job:
+        return runs.cancel_all(tx, call.caller, call.path("job_id"), call.now)
+
+    return await _answer(call, await call.write(work))
+
+
+async def schedule(call: Call) -> Response:
+    return await _paused(call, False)
+
+
+async def unschedule(call: Call) -> Response:
+    return await _paused(call, True)
+
+
+async def _paused(call: Call, paused: bool) -> Response:
+    def work(tx: Transaction) -> Job:
+        return jobs.pause(tx, call.caller, call.path("job_id"), paused, call.now)
+
+    return await _answer(call, await call.write(work))
+
+
+async def _answer(call: Call, job: Job, status: int = 200) -> Response:
+    view = (await call.read(lambda tx: jobs.views(tx, [job], RECENT)))[0]
+    return Json(job_json(call.server, view), status_code=status)

@@ -1,0 +1,176 @@
+"""The API as one table: where, who handles it, what it takes and gives.
+
+The table makes the routes, the document at /api/openapi.json and the tests that replay every
+route, so nothing can be served that is not in it. Who may do what is decided by the services; who
+is asking was decided by the gate before any handler runs.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Path
+
+from runhook.api import git, jobs, meta, recipes, runs, users
+from runhook.api.call import PAGING, Call, Query, Route
+from runhook.services.site import Server
+
+OWNER = Query("owner_name", "organisation/identity; default: your own.")
+NAME = Query("name", "Part of the name.")
+STATES = Query("state", "States, separated by commas, such as failed,lost.")
+TRIGGERS = Query("trigger", "Triggers, separated by commas, such as api,schedule.")
+LOG = (
+    Query("offset", "Begin at this byte.", "integer"),
+    Query("attempt", "Which attempt; default: the latest.", "integer"),
+    Query("follow", "A stream of events that ends with the attempt.", "boolean"),
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/api/status", meta.status, "Is the server there? (public)"),
+    Route("GET", "/api/openapi.json", meta.openapi, "This document. (public)"),
+    Route(
+        "GET", "/api/docs", meta.docs, "This document as a page. (public)", media_type="text/html"
+    ),
+    Route(
+        "POST",
+        "/api/auth/login",
+        users.login,
+        "Sign in: a session cookie.",
+        body="Login",
+        status=204,
+    ),
+    Route("GET", "/api/auth/logout", users.logout, "Sign out.", status=302),
+    Route("GET", "/api/user", users.get, "Your account."),
+    Route("GET", "/api/user/token", users.token, "Your user token."),
+    Route("POST", "/api/user/token", users.rotate_token, "A new user token; the old one ends."),
+    Route(
+        "POST",
+        "/api/user/sign-in-link",
+        users.sign_in_link,
+        "A one-time link that signs your browser in.",
+        body="SignInLink",
+        status=201,
+    ),
+    Route(
+        "GET",
+        "/api/jobs",
+        jobs.list_jobs,
+        "Jobs, by name.",
+        answer="JobList",
+        queries=(NAME, OWNER, *PAGING),
+    ),
+    Route(
+        "POST", "/api/jobs", jobs.create, "Create a job.", body="JobSpec", answer="Job", status=201
+    ),
+    Route("GET", "/api/jobs/{job_id}", jobs.get, "A job.", answer="Job"),
+    Route(
+        "PATCH",
+        "/api/jobs/{job_id}",
+        jobs.change,
+        "Change some fields of a job.",
+        body="JobSpec",
+        answer="Job",
+    ),
+    Route(
+        "DELETE",
+        "/api/jobs/{job_id}",
+        jobs.delete,
+        "Remove a job with its runs.",
+        status=204,
+        queries=(Query("allow_active", "Cancel active runs first.", "boolean"),),
+    ),
+    Route(
+        "POST",
+        "/api/jobs/{job_id}/start",
+        jobs.start,
+        "Start a run. An empty body will do.",
+        body="Start",
+        body_required=False,
+        answer="Job",
+    ),
+    Route("POST", "/api/jobs/{job_id}/stop", jobs.stop, "Cancel every active run.", answer="Job"),
+    Route(
+        "POST", "/api/jobs/{job_id}/schedule", jobs.schedule, "Let schedules go on.", answer="Job"
+    ),
+    Route(
+        "POST", "/api/jobs/{job_id}/unschedule", jobs.unschedule, "Pause schedules.", answer="Job"
+    ),
+    Route("GET", "/api/jobs/{job_id}/versions", jobs.versions, "Versions of the definition."),
+    Route(
+        "GET",
+        "/api/jobs/{job_id}/runs",
+        runs.list_runs_of_job,
+        "Runs of a job, newest first.",
+        answer="RunList",
+        queries=(STATES, TRIGGERS, *PAGING),
+    ),
+    Route(
+        "GET",
+        "/api/runs",
+        runs.list_runs,
+        "Runs of all jobs, newest first.",
+        answer="RunList",
+        queries=(STATES, TRIGGERS, *PAGING),
+    ),
+    Route("GET", "/api/runs/{run_id}", runs.get, "A run.", answer="Run"),
+    Route(
+        "GET",
+        "/api/runs/{run_id}/log",
+        runs.log,
+        "The log of a run: bytes, or a stream of events.",
+        queries=LOG,
+        media_type="text/plain",
+    ),
+    Route(
+        "GET",
+        "/api/runs/{run_id}/lock",
+        runs.lock,
+        "The packages a run had.",
+        media_type="text/plain",
+    ),
+    Route("POST", "/api/runs/{run_id}/cancel", runs.cancel, "End a run.", answer="Run"),
+    Route(
+        "GET",
+        "/api/recipes",
+        recipes.list_recipes,
+        "Jobs as recipes.",
+        answer="RecipeList",
+        queries=(Query("type", "Only 'job' finds any."), NAME, OWNER, *PAGING),
+    ),
+    Route(
+        "PUT",
+        "/api/recipes",
+        recipes.apply,
+        "Create or change a job from a recipe.",
+        body="Recipe",
+        answer="Recipe",
+        status=201,
+    ),
+    Route(
+        "GET",
+        "/api/recipes/{recipe_type}/{name}",
+        recipes.get,
+        "A job as a recipe.",
+        answer="Recipe",
+        queries=(OWNER, Query("as_template", "Without owner and state.", "boolean")),
+    ),
+    *git.ROUTES,
+)
+
+
+def starlette_routes(server: Server) -> list[Path]:
+    """The table as routes of the application, one for each path, so that a wrong method is told
+    all the right ones."""
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = route
+    return [
+        Path(path, partial(_handle, server, methods), methods=list(methods))
+        for path, methods in by_path.items()
+    ]
+
+
+async def _handle(server: Server, methods: Mapping[str, Route], request: Request) -> Response:
+    method = "GET" if request.method == "HEAD" else request.method
+    return await methods[method].handler(Call(request, server, ROUTES))

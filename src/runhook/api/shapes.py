@@ -1,0 +1,288 @@
+"""The JSON shapes of answers: the fields of the compatible contract, and ours beside them."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from runhook.model.access import User
+from runhook.model.job import Job
+from runhook.model.run import Attempt, Run, RunState, Step
+from runhook.services.jobs import JobView
+from runhook.services.runs import RunView
+from runhook.services.site import Server
+from runhook.store.jobs import ArmedSchedule, JobVersion
+
+DEFAULT_WORKING_DIRECTORY = "/home/jovyan/workspace"
+FAILURES = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
+
+
+def stamp(at: datetime) -> str:
+    """An instant in whole seconds, `2026-01-31T12:00:00+00:00`, as the contract has it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+
+
+def instant(at: datetime | None) -> str | None:
+    """An instant to the microsecond, in RFC 3339."""
+    return at.isoformat() if at else None
+
+
+def job_url(server: Server, job_id: str) -> str:
+    return f"{server.site.url}/dash/resources/job/{job_id}"
+
+
+def run_url(server: Server, run_id: str) -> str:
+    return f"{server.site.url}/dash/runs/{run_id}"
+
+
+def owner_json(server: Server, name: str, at: datetime) -> dict[str, Any]:
+    """An owner such as main/admin. Its id is made from the name, so it is the same everywhere."""
+    organization, _, identity = name.rpartition("/")
+    return {
+        "id": uuid.uuid5(uuid.NAMESPACE_URL, f"owner/{name}").hex,
+        "name": name,
+        "identity_name": identity,
+        "org_name": organization or server.organization,
+        "created_at": stamp(at),
+        "org_admin": False,
+        "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
+        "user_id": None,
+        "group_id": None,
+        "identity_type": "user",
+        "avatar_url": "",
+    }
+
+
+def user_json(user: User, created_at: datetime) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "username": user.name,
+        "owner": user.owner,
+        "email": user.email or f"{user.name}@localhost.invalid",
+        "full_name": user.name,
+        "admin": user.admin,
+        "active": not user.disabled,
+        "locked": user.disabled,
+        "locked_reason": "",
+        "created_at": stamp(created_at),
+        "avatar_url": "",
+        "is_multiple_ssh_keys": True,
+    }
+
+
+def job_status(view: JobView) -> str:
+    """The state of a job in the contract's words."""
+    doing = view.activity
+    if doing:
+        return "stopping" if doing.stopping else "running" if doing.running else "pending"
+    last = next((run for run in view.recent if run.state != RunState.SKIPPED), None)
+    if last is None or last.state == RunState.CANCELLED:
+        return "stopped"
+    return "error" if last.state in FAILURES else "completed"
+
+
+def job_json(server: Server, view: JobView) -> dict[str, Any]:
+    """A job: every field of the contract's `Job`, then ours."""
+    job, spec = view.job, view.job.spec
+    given = spec.recipe_spec()
+    last = view.last
+    return {
+        "id": job.id,
+        "name": job.name,
+        "owner": owner_json(server, job.owner, job.created_at),
+        "command": spec.command or "",
+        "description": spec.description or "",
+        "tags": spec.tags or {},
+        "instance_size": spec.instance_type or "",
+        "image_tag": _image_tag(server, job),
+        "extra_packages": _flat_packages(given.get("extra_packages") or {}),
+        "cron_schedule_options": _cron_options(view),
+        "start_script": spec.start_script or "",
+        "environment_variables": spec.environment_variables or {},
+        "working_dir": spec.working_directory or DEFAULT_WORKING_DIRECTORY,
+        "is_spot": bool(spec.use_spot_instance),
+        "start_dind": bool(spec.start_dind),
+        "scale": spec.scale or 1,
+        "retries": spec.retries or 0,
+        "k8s_name": f"id-{job.id}",
+        "require_restart": False,
+        "resource_type": "job",
+        "size_display": spec.instance_type or "",
+        "created_at": stamp(job.created_at),
+        "updated_at": stamp(job.updated_at),
+        "last_deploy": stamp(last.created_at if last else job.created_at),
+        "status": job_status(view),
+        "running_count": view.activity.running,
+        "debug_mode": False,
+        "scheduled": any(not armed.paused for armed in view.schedules),
+        "version": job.version,
+        "url": job_url(server, job.id),
+        "created_by": view.created_by,
+        "notebook": spec.notebook,
+        "parameters": spec.parameters or {},
+        "git_repositories": given.get("git_repositories") or [],
+        "environment": given.get("environment"),
+        "python": spec.python,
+        "limits": given.get("limits"),
+        "schedules": [schedule_json(armed) for armed in view.schedules],
+        "next_fire_at": instant(view.next_fire_at),
+        "warnings": spec.not_offered(),
+    }
+
+
+def schedule_json(armed: ArmedSchedule) -> dict[str, Any]:
+    return {
+        "id": armed.id,
+        "cron": armed.rule.cron,
+        "zone": armed.rule.zone,
+        "paused": armed.paused,
+        "next_fire_at": None if armed.paused else instant(armed.next_fire_at),
+        "explained": armed.rule.explain(),
+    }
+
+
+def _cron_options(view: JobView) -> dict[str, Any] | None:
+    rules = view.job.spec.rules
+    if not rules:
+        return None
+    policy = view.job.spec.concurrency_policy or "Allow"
+    return {"schedule": rules[0].cron, "concurrency_policy": policy}
+
+
+def _flat_packages(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipes nest the packages, job objects keep them flat."""
+    flat: dict[str, Any] = {
+        "as_requirements_txt": False,
+        "as_environment_yml": False,
+        "use_mamba": False,
+    }
+    for name, section in given.items():
+        if not isinstance(section, dict):
+            flat[name] = section
+        elif name == "pip":
+            flat["pip"] = section.get("requirements_txt") or section.get("install")
+            flat["as_requirements_txt"] = bool(section.get("requirements_txt"))
+        else:
+            flat[name] = section.get("environment_yml") or section.get("install")
+    return flat
+
+
+def _image_tag(server: Server, job: Job) -> dict[str, Any]:
+    """The image is kept as given; here it only has to look like one."""
+    image = job.spec.image
+    text = (
+        image
+        if isinstance(image, str)
+        else str((image or {}).get("uri") or (image or {}).get("name") or "")
+    )
+    name, _, version = text.partition(":")
+    at = stamp(job.created_at)
+    return {
+        "id": uuid.uuid5(uuid.NAMESPACE_URL, f"image/{text}").hex,
+        "created_at": at,
+        "image": {
+            "id": uuid.uuid5(uuid.NAMESPACE_URL, f"image/{name}").hex,
+            "name": name,
+            "owner": owner_json(server, job.owner, job.created_at),
+            "description": "",
+            "created_at": at,
+            "hardware_type": "CPU",
+            "supports": ["job"],
+            "access": "org",
+            "is_base": False,
+            "is_gpu": False,
+            "trusted": True,
+        },
+        "image_uri": text,
+        "description": "",
+        "version": version or "latest",
+        "archived": False,
+        "is_external": True,
+        "status": "built",
+    }
+
+
+def version_json(version: JobVersion) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "created_at": instant(version.created_at),
+        "created_by": version.created_by,
+        "spec": version.spec.recipe_spec(),
+    }
+
+
+def recipe_json(server: Server, view: JobView, action: str | None = None) -> dict[str, Any]:
+    """A job as a recipe, in the form it was given, with the state it is in."""
+    job = view.job
+    recipe: dict[str, Any] = {
+        "schema_version": "2025.10.01",
+        "type": "job",
+        "spec": {**job.spec.recipe_spec(), "owner": job.owner},
+        "state": {"id": job.id, "status": job_status(view), "url": job_url(server, job.id)},
+        "warnings": job.spec.not_offered(),
+    }
+    if action:
+        recipe["state"]["action"] = action
+    return recipe
+
+
+def run_json(server: Server, run: Run) -> dict[str, Any]:
+    """A run as lists show it."""
+    return {
+        "id": run.id,
+        "job_id": run.job_id,
+        "job_version": run.job_version,
+        "number": run.number,
+        "url": run_url(server, run.id),
+        "state": run.state,
+        "trigger": run.trigger,
+        "parameters": run.parameters,
+        "scheduled_for": instant(run.scheduled_for),
+        "commits": run.commits,
+        "exit_code": run.exit_code,
+        "step": run.step,
+        "reason": run.reason,
+        "lock": run.lock_id,
+        "cancel_requested_at": instant(run.cancel_requested_at),
+        "created_at": instant(run.created_at),
+        "started_at": instant(run.started_at),
+        "finished_at": instant(run.finished_at),
+    }
+
+
+def run_view_json(server: Server, view: RunView, now: datetime) -> dict[str, Any]:
+    """A run with its attempts, waterfall and place in the queue."""
+    return {
+        **run_json(server, view.run),
+        "job_name": view.job.name,
+        "started_by": view.started_by,
+        "position": view.position,
+        "attempts": [attempt_json(attempt) for attempt in view.attempts],
+        "waterfall": [step_json(step) for step in view.waterfall(now)],
+    }
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "state": attempt.state,
+        "executor": attempt.executor,
+        "isolation": attempt.isolation,
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "step": attempt.step,
+        "reason": attempt.reason,
+        "created_at": instant(attempt.created_at),
+        "started_at": instant(attempt.started_at),
+        "finished_at": instant(attempt.finished_at),
+    }
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "start": round(step.start, 6),
+        "seconds": round(step.seconds, 6),
+        "note": step.note,
+    }

@@ -1,0 +1,109 @@
+"""Takes a picture of every page, light and dark, wide and narrow: scripts/screenshots.py FOLDER.
+
+Starts a server of its own with a few jobs; needs the test set-up and Chromium.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.conftest import Api, LiveServer, clean_environment  # noqa: E402
+from tests.servers.system_parts import PARTS  # noqa: E402
+from tests.web.conftest import FLAGS  # noqa: E402
+
+SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+
+
+def fill(api: Api, repository: str) -> dict[str, str]:
+    """Some jobs with runs: the paths of the pages to look at."""
+    example = api.apply(
+        name="weekly-report",
+        description="Sums up the week for everybody.",
+        command="bash materials/say.sh",
+        git_repositories=[{"url": repository}],
+        schedules=[{"cron": "30 6 * * 1", "zone": "Europe/Berlin"}],
+        extra_packages={"pip": "six\niniconfig", "apt": "curl"},
+    )
+    failing = api.apply(name="fails", command="echo before; exit 3")
+    api.apply(name="asks", command="echo $region", parameters={"region": "north", "year": 2026})
+    api.apply(name="never-started", command="true")
+    for _ in range(6):
+        api.finished(api.start(example)["id"])
+    failed = api.finished(api.start(failing)["id"])
+    good = api.start(example)
+    api.finished(good["id"])
+    asking = api.request("GET", "/api/recipes/job/asks").json()["state"]["id"]
+    return {
+        "jobs": "/dash",
+        "job": f"/dash/resources/job/{example}",
+        "parameters": f"/dash/resources/job/{asking}",
+        "run": f"/dash/runs/{good['id']}",
+        "failed-run": f"/dash/runs/{failed['id']}",
+        "form": f"/dash/resources/job/{example}/edit",
+        "delete": f"/dash/resources/job/{example}/delete",
+        "git": "/dash/git",
+        "api": "/api/docs",
+        "missing": "/dash/runs/" + "0" * 32,
+    }
+
+
+def make_repository(path: Path) -> str:
+    path.mkdir(parents=True)
+    colours = r"printf '\033[32mdone\033[0m in \033[1m3\033[0m steps\n'"
+    (path / "say.sh").write_text(f"for i in 1 2 3; do echo step $i; sleep 0.0$i; done\n{colours}\n")
+    git = ["git", "-c", "user.name=s", "-c", "user.email=s@example.org"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *words], cwd=path, check=True)
+    return path.as_uri()
+
+
+def main(target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        environment = clean_environment(scratch, RUNHOOK_GIT_ALLOW_FILE_URLS="1")
+        server = LiveServer(scratch / "data", environment).start()
+        try:
+            api = Api(server, server.token())
+            url = make_repository(scratch / "materials")
+            pages = {"sign-in": "/dash/sign-in", **fill(api, url)}
+            take(api, pages, target)
+        finally:
+            server.stop()
+            server.end_runners()
+
+
+def take(api: Api, pages: dict[str, str], target: Path) -> None:
+    chromium = PARTS["chromium"].find()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=FLAGS)
+        for size, (width, height) in SIZES.items():
+            for scheme in ("light", "dark"):
+                context = browser.new_context(
+                    viewport={"width": width, "height": height},
+                    color_scheme="dark" if scheme == "dark" else "light",
+                )
+                page = context.new_page()
+                link = api.request("POST", "/api/user/sign-in-link", json={}).json()["url"]
+                for label, path in pages.items():
+                    page.goto(api.server.url + path)
+                    page.wait_for_timeout(300)
+                    name = f"{label}-{size}-{scheme}.png"
+                    page.screenshot(path=str(target / name), full_page=True)
+                    if label == "sign-in":
+                        page.goto(link)
+                        page.get_by_role("button", name="Sign in").click()
+                context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The pages under /dash: HTML made here, working without JavaScript and live with it."""

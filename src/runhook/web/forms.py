@@ -1,0 +1,170 @@
+"""The job form: from what was typed to the values of a `spec`, and back."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import FormData
+
+from runhook.errors import Invalid
+from runhook.model.job import JobSpec
+
+PLAIN = (
+    "name",
+    "description",
+    "command",
+    "notebook",
+    "python",
+    "working_directory",
+    "start_script",
+)
+BLANK_ROWS = 2
+
+
+def spec_of_form(form: FormData, known: JobSpec | None) -> dict[str, Any]:
+    """The values of a definition. What the form has no field for stays as it is in `known`.
+
+    Invalid names each field that cannot be read.
+    """
+    values: dict[str, Any] = known.recipe_spec() if known else {}
+    wrong: dict[str, str] = {}
+    for name in PLAIN:
+        _put(values, name, _text(form, name))
+    _put(values, "git_repositories", _repositories(form))
+    _put(values, "extra_packages", _packages(form, values))
+    _put(values, "schedules", _schedules(form, values))
+    values.pop("schedule", None)
+    readers = {"environment_variables": _variables, "parameters": _parameters, "retries": _retries}
+    for name, read in readers.items():
+        try:
+            _put(values, name, read(_text(form, name)))
+        except ValueError as error:
+            wrong[name] = str(error)
+    try:
+        _put(values, "limits", _limits(_text(form, "time_limit"), values))
+    except ValueError:
+        wrong["limits"] = "write seconds, such as 3600"
+    if wrong:
+        raise Invalid("cannot use this job definition", details=wrong)
+    return values
+
+
+def form_of_spec(spec: JobSpec | None) -> dict[str, Any]:
+    """What the form shows of a definition."""
+    values: dict[str, Any] = {name: getattr(spec, name, None) or "" for name in PLAIN}
+    repositories = [item.model_dump() for item in spec.repositories] if spec else []
+    rule = spec.rules[0] if spec and spec.rules else None
+    return values | {
+        "repositories": [*repositories, *({} for _ in range(BLANK_ROWS))],
+        "pip": spec.packages.requirements() if spec else "",
+        "cron": rule.cron if rule else "",
+        "zone": rule.zone if rule else "",
+        "environment_variables": _lines((spec and spec.environment_variables) or {}),
+        "parameters": json.dumps(spec.parameters, indent=2) if spec and spec.parameters else "",
+        "retries": spec.retries if spec and spec.retries else "",
+        "time_limit": f"{spec.limits.time:g}" if spec and spec.limits and spec.limits.time else "",
+    }
+
+
+def form_as_typed(form: FormData) -> dict[str, Any]:
+    """The same after a mistake: nothing that was typed is lost."""
+    names = (*PLAIN, "pip", "cron", "zone", "environment_variables", "parameters", "retries")
+    values: dict[str, Any] = {name: _raw(form, name) for name in (*names, "time_limit")}
+    return values | {"repositories": [*_repositories(form), *({} for _ in range(BLANK_ROWS))]}
+
+
+def start_parameters(form: FormData, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the start form: text for a parameter that is text by default, else JSON."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name, default in declared.items():
+        text = _raw(form, f"parameter.{name}")
+        try:
+            values[name] = text if isinstance(default, str) else json.loads(text)
+        except ValueError:
+            wrong[name] = f"write JSON, such as {json.dumps(default)}"
+    if wrong:
+        raise Invalid("cannot start with these parameters", details=wrong)
+    return values
+
+
+def _raw(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value.replace("\r\n", "\n") if isinstance(value, str) else ""
+
+
+def _text(form: FormData, name: str) -> str:
+    return _raw(form, name).strip()
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
+    if value in ("", None, [], {}):
+        values.pop(name, None)
+    else:
+        values[name] = value
+
+
+def _repositories(form: FormData) -> list[dict[str, str]]:
+    columns = ("url", "reference", "reference_type", "path")
+    rows = zip(*(form.getlist(f"repository.{column}") for column in columns), strict=False)
+    found = []
+    for row in rows:
+        cells = {
+            name: cell.strip()
+            for name, cell in zip(columns, row, strict=True)
+            if isinstance(cell, str) and cell.strip()
+        }
+        if "url" in cells:
+            found.append(cells)
+    return found
+
+
+def _packages(form: FormData, values: dict[str, Any]) -> dict[str, Any]:
+    others = {k: v for k, v in (values.get("extra_packages") or {}).items() if k != "pip"}
+    text = _text(form, "pip")
+    return others | ({"pip": text} if text else {})
+
+
+def _schedules(form: FormData, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The form shows the first schedule; further ones stay."""
+    further = (values.get("schedules") or [])[1:]
+    cron = _text(form, "cron")
+    zone = _text(form, "zone")
+    return [{"cron": cron, **({"zone": zone} if zone else {})}, *further] if cron else further
+
+
+def _variables(text: str) -> dict[str, str]:
+    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise ValueError(f"write NAME=value on each line; {name!r} has no =")
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _lines(variables: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}={value}" for name, value in variables.items())
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f'write JSON, such as {{"region": "north"}}: {error}') from None
+    if not isinstance(value, dict):
+        raise ValueError('write a JSON object, such as {"region": "north"}')
+    return value
+
+
+def _retries(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ValueError("write a whole number, such as 2")
+    return int(text)
+
+
+def _limits(text: str, values: dict[str, Any]) -> dict[str, Any]:
+    others = {k: v for k, v in (values.get("limits") or {}).items() if k != "time"}
+    return others | ({"time": float(text)} if text else {})

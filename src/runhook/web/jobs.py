@@ -1,0 +1,174 @@
+"""The pages of jobs: the list, one job, its form, its end."""
+
+import itertools
+from typing import Any
+
+from starlette.responses import Response
+
+from runhook.errors import Conflict, Invalid
+from runhook.model.job import Job, JobSpec
+from runhook.model.run import Run, Trigger
+from runhook.services import jobs, runs
+from runhook.services.jobs import JobView
+from runhook.services.repositories import require_allowed
+from runhook.store.database import Transaction
+from runhook.web.ask import Ask, go
+from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
+
+PAGE, RECENT, SHOWN, FIRES = 50, 30, 25, 5
+
+
+async def list_page(ask: Ask) -> Response:
+    name, after = ask.query("name"), ask.query("after")
+
+    def work(tx: Transaction) -> list[JobView]:
+        edge = (after, "~") if after else None
+        found = jobs.list_page(tx, ask.caller, size=PAGE + 1, name=name, after=edge)
+        return jobs.views(tx, found, RECENT)
+
+    found = await ask.read(work)
+    more = found[PAGE - 1].job.name if len(found) > PAGE else ""
+    return ask.page("jobs.html", views=found[:PAGE], name=name, more=more)
+
+
+async def job_page(ask: Ask) -> Response:
+    return await _job_page(ask)
+
+
+async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
+    before = ask.query("before")
+
+    def work(tx: Transaction) -> tuple[JobView, list[Run]]:
+        job = jobs.get(tx, ask.caller, ask.path("job_id"))
+        view = jobs.views(tx, [job], RECENT)[0]
+        if not before:
+            return view, view.recent[: SHOWN + 1]
+        edge = runs.get(tx, ask.caller, before)
+        page = (edge.created_at, edge.id)
+        return view, runs.list_page(tx, ask.caller, size=SHOWN + 1, job_id=job.id, after=page)
+
+    view, found = await ask.read(work)
+    return ask.page(
+        "job.html",
+        status,
+        view=view,
+        job=view.job,
+        spec=view.job.spec,
+        runs=found[:SHOWN],
+        older=found[SHOWN - 1].id if len(found) > SHOWN else "",
+        before=before,
+        fires=_fires(view, ask),
+        url=ask.server.site.url,
+        **{"error": "", "details": {}, "typed": {}, **values},
+    )
+
+
+def _fires(view: JobView, ask: Ask) -> list[Any]:
+    """The next fires of all schedules that are not paused."""
+    coming = [
+        fire
+        for armed in view.schedules
+        if not armed.paused
+        for fire in itertools.islice(armed.rule.fires(ask.now), FIRES)
+    ]
+    return sorted(coming)[:FIRES]
+
+
+async def start(ask: Ask) -> Response:
+    """Start, and show the run. Wrong parameters come back with what was typed."""
+    form = await ask.form()
+    job_id = ask.path("job_id")
+
+    def work(tx: Transaction) -> Run:
+        job = jobs.get(tx, ask.caller, job_id)
+        given = start_parameters(form, job.spec.parameters or {})
+        request = runs.StartRequest(Trigger.WEB, given)
+        return runs.start(tx, ask.caller, job_id, request, ask.now)
+
+    try:
+        run = await ask.write(work)
+    except Invalid as error:
+        typed = {str(name): str(value) for name, value in form.items()}
+        details = {name.removeprefix("parameters."): text for name, text in error.details.items()}
+        return await _job_page(ask, 422, error=error.message, details=details, typed=typed)
+    return go(f"/dash/runs/{run.id}")
+
+
+async def stop(ask: Ask) -> Response:
+    job_id = ask.path("job_id")
+    await ask.write(lambda tx: runs.cancel_all(tx, ask.caller, job_id, ask.now))
+    return go(f"/dash/resources/job/{job_id}")
+
+
+async def pause(ask: Ask) -> Response:
+    job_id, paused = ask.path("job_id"), (await ask.form()).get("paused") == "yes"
+    await ask.write(lambda tx: jobs.pause(tx, ask.caller, job_id, paused, ask.now))
+    return go(f"/dash/resources/job/{job_id}")
+
+
+async def new_page(ask: Ask) -> Response:
+    return _form(ask, None, form_of_spec(None))
+
+
+async def edit_page(ask: Ask) -> Response:
+    job = await ask.read(lambda tx: jobs.get(tx, ask.caller, ask.path("job_id"), "jobs:write"))
+    return _form(ask, job, form_of_spec(job.spec))
+
+
+async def create(ask: Ask) -> Response:
+    return await _save(ask, None)
+
+
+async def change(ask: Ask) -> Response:
+    job = await ask.read(lambda tx: jobs.get(tx, ask.caller, ask.path("job_id"), "jobs:write"))
+    return await _save(ask, job)
+
+
+async def _save(ask: Ask, known: Job | None) -> Response:
+    form = await ask.form()
+
+    def work(tx: Transaction, spec: JobSpec) -> Job:
+        if known:
+            return jobs.change(tx, ask.caller, known.id, spec, ask.now)
+        return jobs.create(tx, ask.caller, spec, ask.now)
+
+    try:
+        spec = jobs.parse_spec(spec_of_form(form, known.spec if known else None))
+        require_allowed(spec, ask.server.site)
+        job = await ask.write(lambda tx: work(tx, spec))
+    except (Invalid, Conflict) as error:
+        return _form(ask, known, form_as_typed(form), error.status, error.message, error.details)
+    if form.get("then") == "start":
+        await ask.write(
+            lambda tx: runs.start(tx, ask.caller, job.id, runs.StartRequest(Trigger.WEB), ask.now)
+        )
+    return go(f"/dash/resources/job/{job.id}")
+
+
+def _form(
+    ask: Ask,
+    job: Job | None,
+    values: dict[str, Any],
+    status: int = 200,
+    error: str = "",
+    details: dict[str, str] | None = None,
+) -> Response:
+    by_field: dict[str, list[str]] = {}
+    for path, sentence in (details or {}).items():
+        by_field.setdefault(path.partition(".")[0], []).append(sentence)
+    return ask.page("job_form.html", status, job=job, v=values, error=error, wrong=by_field)
+
+
+async def delete_page(ask: Ask) -> Response:
+    def work(tx: Transaction) -> tuple[Job, list[Run]]:
+        job = jobs.get(tx, ask.caller, ask.path("job_id"), "jobs:write")
+        return job, runs.list_page(tx, ask.caller, size=1, job_id=job.id)
+
+    job, newest = await ask.read(work)
+    return ask.page("delete.html", job=job, runs=newest[0].number if newest else 0)
+
+
+async def delete(ask: Ask) -> Response:
+    job_id = ask.path("job_id")
+    await ask.write(lambda tx: jobs.delete(tx, ask.caller, job_id, ask.now, allow_active=True))
+    return go("/dash")

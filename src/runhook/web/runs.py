@@ -1,0 +1,59 @@
+"""The page of a run: its outcome, where its time went, its log."""
+
+import re
+
+from starlette.responses import Response
+
+from runhook import logs
+from runhook.model.run import TERMINAL
+from runhook.services import runs
+from runhook.web.ask import Ask, go
+
+TAIL = 64 * 1024
+ESCAPES = re.compile(
+    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b-\x1f]"
+)
+
+
+async def run_page(ask: Ask) -> Response:
+    view = await ask.read(lambda tx: runs.view(tx, ask.caller, ask.path("run_id")))
+    chosen = next(
+        (each for each in view.attempts if str(each.number) == ask.query("attempt")), view.attempt
+    )
+    offset, text = 0, ""
+    if chosen:
+        path = ask.server.site.directory(chosen.id) / "log"
+        offset = max(0, logs.size(path) - TAIL)
+        text = plain(logs.read(path, offset, TAIL))
+    return ask.page(
+        "run.html",
+        view=view,
+        run=view.run,
+        job=view.job,
+        chosen=chosen,
+        steps=view.waterfall(ask.now),
+        ended=view.run.state in TERMINAL,
+        log=text,
+        log_from=offset,
+    )
+
+
+async def cancel(ask: Ask) -> Response:
+    run_id = ask.path("run_id")
+    await ask.write(lambda tx: runs.cancel(tx, ask.caller, run_id, ask.now))
+    return go(f"/dash/runs/{run_id}")
+
+
+async def again(ask: Ask) -> Response:
+    """The same job with the same parameters, as it is defined now."""
+    run_id = ask.path("run_id")
+    run = await ask.write(lambda tx: runs.again(tx, ask.caller, run_id, ask.now))
+    return go(f"/dash/runs/{run.id}")
+
+
+def plain(data: bytes) -> str:
+    """A log as text for a page without scripts: no escape sequences, progress bars as their last
+    state."""
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return ESCAPES.sub("", "\n".join(lines))

@@ -1,0 +1,122 @@
+"""Rendering: the templates, and how instants, durations and states look."""
+
+import hashlib
+import json
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from runhook.model.access import Caller
+from runhook.model.run import Run
+
+STATIC = Path(__file__).with_name("static")
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 24, 30
+
+
+def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page. Templates see `caller` (None if nobody is signed in) and `now`."""
+    caller = getattr(request.state, "caller", None)
+    name = caller.name if isinstance(caller, Caller) else None
+    text = (
+        templates().get_template(template).render(signed_in=name, path=request.url.path, **values)
+    )
+    return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+@cache
+def templates() -> Environment:
+    """The templates with their filters. What a template forgets to be given is an error."""
+    environment = Environment(
+        loader=PackageLoader("runhook.web"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"moment": moment, "took": took, "seconds": seconds, "words": words}
+    environment.filters["shown"] = shown
+    environment.globals |= {"static": static, "spark": spark}
+    return environment
+
+
+@cache
+def static(name: str) -> str:
+    """The address of a static file, with a mark that changes with its content."""
+    mark = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+    return f"/static/{name}?v={mark}"
+
+
+def words(state: str) -> str:
+    """`timed_out` → `timed out`."""
+    return state.replace("_", " ")
+
+
+def shown(value: Any) -> str:
+    """A parameter's value: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def moment(at: datetime | None, exact: bool = False) -> Markup | str:
+    """An instant. A script makes it relative, or, if it is to be `exact`, local; without scripts
+    it is exact in UTC."""
+    if at is None:
+        return "–"
+    text = at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    mark = Markup(" data-exact") if exact else ""
+    template = '<time datetime="{}" title="{}"{}>{}</time>'
+    return Markup(template).format(at.isoformat(), text, mark, text)  # noqa: S704  a literal
+
+
+def seconds(value: float) -> str:
+    """`0.0123` → `12 ms`, `75` → `1 min 15 s`."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def took(run: Run, now: datetime) -> str:
+    """How long a run took, or has taken so far."""
+    if run.started_at is None:
+        return "–"
+    return seconds(((run.finished_at or now) - run.started_at).total_seconds())
+
+
+def spark(runs: list[Run]) -> Markup:
+    """Durations of the last runs as bars, oldest first, coloured by outcome."""
+    ended = [run for run in runs if run.started_at and run.finished_at][:SPARK_BARS][::-1]
+    if not ended:
+        return Markup("")
+    lengths = [_length(run) for run in ended]
+    longest = max(lengths) or 1
+    step = SPARK_WIDTH / SPARK_BARS
+    bars = [
+        Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+            run.state,
+            index * step,
+            SPARK_HEIGHT - (height := max(2.0, length / longest * SPARK_HEIGHT)),
+            step - 1,
+            height,
+        )
+        for index, (run, length) in enumerate(zip(ended, lengths, strict=True))
+    ]
+    frame = '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
+    label = f"Durations of the last {len(ended)} runs"
+    return Markup(frame).format(  # noqa: S704  a literal
+        SPARK_WIDTH, SPARK_HEIGHT, label, Markup("").join(bars)
+    )
+
+
+def _length(run: Run) -> float:
+    assert run.started_at
+    assert run.finished_at
+    return (run.finished_at - run.started_at).total_seconds()

@@ -1,0 +1,178 @@
+"""The pages, in a real browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from runhook.web.pages import PAGES
+from tests.conftest import Repository
+from tests.web.conftest import Visitor
+
+
+def test_from_the_sign_in_link_to_a_started_run_and_its_live_line(
+    visitor: Visitor, repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit({"say.sh": "echo a line from git"})
+    page = visitor.page
+    visitor.sign_in()
+    page.get_by_role("link", name="New job").first.click()
+    page.get_by_label("Name", exact=True).fill("by-form")
+    page.get_by_label("Run command").fill(
+        f"bash materials/say.sh; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo done"
+    )
+    page.get_by_label("URL").first.fill(repository.url)
+    page.get_by_label("Schedule").fill("@daily")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("by-form")
+    expect(page.get_by_text("never started")).to_be_visible()
+
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/dash/runs/*")
+    log = page.locator("#log")
+    expect(log).to_contain_text("a line from git")
+    expect(page.get_by_role("status")).to_have_text("running")
+    (tmp_path / "go").touch()
+    expect(page.get_by_role("status")).to_have_text("succeeded")
+    expect(log).to_contain_text("done")
+    expect(page.locator("#head code").first).to_have_text(repository.git("rev-parse", "HEAD")[:10])
+    expect(page.locator("#waterfall")).to_contain_text("checkout")
+    assert "run 1" in page.title()
+
+
+def test_stop_ends_a_run(visitor: Visitor) -> None:
+    job = visitor.api.apply(name="endless", command="echo up; sleep 600")
+    visitor.sign_in()
+    visitor.go(f"/dash/resources/job/{job}")
+    visitor.page.get_by_role("button", name="Start", exact=True).click()
+    expect(visitor.page.locator("#log")).to_contain_text("up")
+    visitor.page.get_by_role("button", name="Cancel").click()
+    expect(visitor.page.get_by_role("status")).to_have_text("cancelled")
+    expect(visitor.page.get_by_text("Cancelled by admin")).to_be_visible()
+
+
+def test_everything_works_without_scripts(visitor_without_scripts: Visitor) -> None:
+    visitor, page = visitor_without_scripts, visitor_without_scripts.page
+    visitor.sign_in()
+    visitor.go("/dash/jobs/new")
+    page.get_by_label("Name", exact=True).fill("no-scripts")
+    page.get_by_label("Run command").fill("printf 'plain \\033[31mred\\033[0m\\n10%%\\r100%%\\n'")
+    page.get_by_role("button", name="Save and start").click()
+    page.get_by_role("link", name=re.compile("queued|starting|running|succeeded")).first.click()
+    run_id = page.url.rpartition("/")[2]
+    visitor.api.finished(run_id)
+    page.reload()
+    expect(page.locator("#log")).to_have_text("plain red\n100%\n")
+    expect(page.get_by_role("status")).to_have_text("succeeded")
+
+
+def test_a_wrong_form_comes_back_with_sentences_and_what_was_typed(visitor: Visitor) -> None:
+    visitor.sign_in()
+    visitor.go("/dash/jobs/new")
+    page = visitor.page
+    page.get_by_label("Name", exact=True).fill("a name with blanks")
+    page.get_by_label("Run command").fill("true")
+    page.get_by_label("Parameters").fill("not json")
+    with page.expect_response("**/dash/jobs/new") as answer:
+        page.get_by_role("button", name="Save", exact=True).click()
+    assert answer.value.status == 422
+    expect(page.get_by_text("write JSON")).to_be_visible()
+    page.get_by_label("Parameters").fill("")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#name-wrong")).to_be_visible()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("a name with blanks")
+
+
+def test_parameters_are_asked_for_and_checked(visitor: Visitor) -> None:
+    job = visitor.api.apply(
+        name="asking", command="echo $region $year", parameters={"region": "north", "year": 2026}
+    )
+    visitor.sign_in()
+    visitor.go(f"/dash/resources/job/{job}")
+    page = visitor.page
+    page.get_by_label("region").fill("007")
+    page.get_by_label("year").fill("soon")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("write JSON, such as 2026")).to_be_visible()
+    expect(page.get_by_label("region")).to_have_value("007")
+    page.get_by_label("year").fill("2027")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#log")).to_contain_text("007 2027")
+
+
+def test_colours_are_shown_and_other_sequences_dropped(visitor: Visitor) -> None:
+    command = r"printf 'a\033[1;31mred\033[0m\033[2J\033]0;title\007b <script>x</script>\n'"
+    job = visitor.api.apply(name="colourful", command=command)
+    run = visitor.api.start(job)
+    visitor.sign_in()
+    visitor.go(f"/dash/runs/{run['id']}")
+    log = visitor.page.locator("#log")
+    expect(log).to_contain_text("aredb <script>x</script>")
+    expect(log.locator(".fg1")).to_have_text("red")
+
+
+def test_a_generated_key_shows_its_public_half_and_is_forgotten(visitor: Visitor) -> None:
+    visitor.sign_in()
+    visitor.go("/dash/git")
+    page = visitor.page
+    page.get_by_label("Name", exact=True).fill("deploy")
+    page.get_by_label("For addresses under").fill("git@git.example.org:")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator(".key")).to_contain_text("ssh-ed25519 ")
+    page.get_by_role("button", name="Forget").click()
+    expect(page.get_by_text("None yet. Public repositories need none.")).to_be_visible()
+
+
+def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
+    api = visitor.api
+    link = api.request("POST", "/api/user/sign-in-link", json={}).json()["url"]
+    for _ in range(2):
+        assert requests.get(link, timeout=20).status_code == 200  # looking does not use it up
+    query = dict(part.split("=") for part in link.partition("?")[2].split("&"))
+    headers = {"Origin": api.server.url}
+    url = f"{api.server.url}/dash/sign-in"
+    form = {"link": query["link"], "next": "//evil.example"}
+    first = requests.post(url, data=form, headers=headers, allow_redirects=False, timeout=20)
+    assert (first.status_code, first.headers["Location"]) == (303, "/dash")
+    assert "HttpOnly" in first.headers["Set-Cookie"]
+    second = requests.post(url, data=form, headers=headers, allow_redirects=False, timeout=20)
+    assert second.status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in PAGES])
+def test_no_page_opens_without_signing_in(visitor: Visitor, method: str, path: str) -> None:
+    if path == "/dash/sign-in":
+        return
+    url = visitor.api.server.url + re.sub(r"\{\w+\}", "0" * 32, path)
+    answer = requests.request(method, url, allow_redirects=False, timeout=20)
+    assert answer.status_code == (303 if method == "GET" else 401)
+
+
+def test_a_session_is_useless_to_another_site(visitor: Visitor) -> None:
+    visitor.sign_in()
+    cookies = {each["name"]: each["value"] for each in visitor.page.context.cookies()}
+    url = f"{visitor.api.server.url}/api/jobs"
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {},
+    ):
+        answer = requests.post(url, json={}, cookies=cookies, headers=headers, timeout=20)
+        assert answer.status_code == 403, headers
+    assert requests.get(
+        f"{visitor.api.server.url}/api/user/token", cookies=cookies, timeout=20
+    ).json()
+
+
+def test_a_missing_page_says_so(visitor: Visitor) -> None:
+    visitor.sign_in()
+    answer = requests.get(
+        visitor.api.server.url + "/dash/runs/" + "0" * 32,
+        cookies={each["name"]: each["value"] for each in visitor.page.context.cookies()},
+        timeout=20,
+    )
+    assert answer.status_code == 404
+    assert "There is no run" in answer.text

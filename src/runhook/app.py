@@ -1,0 +1,290 @@
+"""Composition root: settings → database → executor → engine → ASGI application → server.
+
+Nothing is decided here but who is given what. `serve` is `runhook up`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runhook.api.routes import starlette_routes
+from runhook.bus import Bus
+from runhook.engine.dispatcher import Dispatcher
+from runhook.engine.hints import listen
+from runhook.engine.loop import run_loop, utc_now
+from runhook.engine.pruner import Pruner
+from runhook.engine.scheduler import Scheduler
+from runhook.engine.watcher import SWEEP_SECONDS, Watcher
+from runhook.errors import NotFound, RunhookError, SettingsError
+from runhook.executors.local import LocalExecutor
+from runhook.gate import Gate, error_response
+from runhook.keys import Keys
+from runhook.places import run_directory
+from runhook.runner.spec import Places
+from runhook.services import identities
+from runhook.services.site import Server, Site
+from runhook.settings import Settings
+from runhook.store.database import Database, Transaction, sqlite_url
+from runhook.store.schema import prepare
+from runhook.web.pages import error_page, page_routes
+
+logger = logging.getLogger("runhook")
+LONG_WAIT = 30.0
+PRUNE_SECONDS = 60.0
+GRACEFUL_SECONDS = 1
+KEEP_ALIVE_SECONDS = 75
+
+
+@dataclass(frozen=True)
+class Runhook:
+    """A server's parts, put together and ready to be served."""
+
+    server: Server
+    executor: LocalExecutor
+    dispatcher: Dispatcher
+    watcher: Watcher
+    scheduler: Scheduler
+    pruner: Pruner
+    application: Gate
+
+
+def open_database(settings: Settings, bus: Bus | None = None) -> Database:
+    """The database of these settings, at the present revision."""
+    settings.server_data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    url = settings.database_url or sqlite_url(settings.server_data / "runhook.db")
+    database = Database(url, bus)
+    prepare(database.engine)
+    return database
+
+
+def compose(settings: Settings, url: str) -> Runhook:
+    """Everything for a server that people reach at `url`."""
+    bus = Bus()
+    database = open_database(settings, bus)
+    keys = Keys.open(settings.server_data / "keys")
+    sockets = run_directory(settings.server_data)
+    site = Site(
+        attempts=settings.server_data / "attempts",
+        places=_places(settings),
+        grace=settings.runs_grace,
+        hint_socket=str(sockets / "hints.sock"),
+        url=url,
+    )
+    server = Server(
+        database, bus, keys, site, settings.server_organization, settings.runs_limit, utc_now
+    )
+    executor = LocalExecutor(sockets)
+    return Runhook(
+        server=server,
+        executor=executor,
+        dispatcher=Dispatcher(database, executor, keys, site, settings.runs_limit),
+        watcher=Watcher(database, bus, executor, site),
+        scheduler=Scheduler(database),
+        pruner=Pruner(database, site),
+        application=Gate(_application(server), server),
+    )
+
+
+def _places(settings: Settings) -> Places:
+    return Places(
+        cache=str(settings.server_data / "cache"),
+        allow_file_urls=settings.git_allow_file_urls,
+        git_timeout=settings.git_timeout,
+        download_python=settings.environments_download_python,
+        index_url=settings.environments_index_url,
+        environment_timeout=settings.environments_timeout,
+    )
+
+
+def _application(server: Server) -> Starlette:
+    return Starlette(
+        routes=[*starlette_routes(server), *page_routes(server)],
+        exception_handlers={
+            RunhookError: _on_error,
+            HTTPException: _on_http_error,
+            Exception: _on_failure,
+        },
+    )
+
+
+def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RunhookError)
+    if request.url.path.startswith("/api"):
+        return error_response(error)
+    return error_page(request, error)
+
+
+def _on_http_error(request: Request, error: Exception) -> Response:
+    """A path that is not there, or not for this method."""
+    assert isinstance(error, HTTPException)
+    missing = NotFound(
+        f"there is no {request.url.path} here", hint="See /api/docs for what there is."
+    )
+    if error.status_code == 405:
+        missing = MethodNotAllowed(f"{request.method} cannot be used on {request.url.path}")
+    response = _on_error(request, missing)
+    response.headers.update(error.headers or {})
+    return response
+
+
+class MethodNotAllowed(NotFound):
+    """The path is there, but not for this method."""
+
+    code, status = "method_not_allowed", 405
+
+
+def _on_failure(request: Request, error: Exception) -> Response:
+    return _on_error(request, RunhookError(hint="The server's log says more."))
+
+
+@asynccontextmanager
+async def running(parts: Runhook) -> AsyncIterator[None]:
+    """The engine at work for as long as the block lasts. Runs go on after it."""
+    bus, site = parts.server.bus, parts.server.site
+    async with parts.server.database:
+        with contextlib.ExitStack() as stack:
+            await listen(site.hint_socket, parts.watcher.tell, stack)
+            found = await parts.dispatcher.recover()
+            if found:
+                logger.warning("%d attempts were handed out again after a crash", found)
+            async with asyncio.TaskGroup() as tasks:
+                loops = [
+                    ("dispatcher", parts.dispatcher.tick, ("queued", "ended"), lambda: LONG_WAIT),
+                    ("watcher", parts.watcher.tick, ("attempts", "cancel"), lambda: SWEEP_SECONDS),
+                    ("scheduler", parts.scheduler.tick, ("schedules",), parts.scheduler.wait),
+                    ("pruner", parts.pruner.tick, ("deleted",), lambda: PRUNE_SECONDS),
+                ]
+                running_loops = [
+                    tasks.create_task(_check(parts.executor)),
+                    *(
+                        tasks.create_task(
+                            run_loop(name, tick, stack.enter_context(bus.subscribe(*topics)), wait)
+                        )
+                        for name, tick, topics, wait in loops
+                    ),
+                ]
+                try:
+                    yield
+                finally:
+                    for task in running_loops:
+                        task.cancel()
+            parts.watcher.close()
+            await parts.executor.close()
+
+
+async def _check(executor: LocalExecutor) -> None:
+    """Say early why nothing could run; it also starts the runner parent before it is needed."""
+    health = await executor.check()
+    if not health.usable:
+        logger.error(health.reason)
+
+
+def administrator_token(settings: Settings) -> str:
+    """The first administrator's user token; makes the account and the key if there are none."""
+
+    async def get() -> str:
+        keys = Keys.open(settings.server_data / "keys")
+        async with open_database(settings) as database:
+            user, _ = await database.write(
+                lambda tx: identities.ensure_administrator(
+                    tx, keys, settings.server_organization, utc_now()
+                )
+            )
+        return keys.user_token(user.id, user.token_rotation)
+
+    return asyncio.run(get())
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; the runs that live then go on and are found again."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    with _listening(settings.server_host, settings.server_port) as listener:
+        url = settings.server_url.rstrip("/") or _url_of(listener)
+        asyncio.run(_serve(compose(settings, url), listener, url))
+
+
+async def _serve(parts: Runhook, listener: socket.socket, url: str) -> None:
+    config = uvicorn.Config(
+        parts.application,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    server = _HttpServer(config)
+    async with running(parts):
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        await _announce(parts.server, url)
+        await serving
+
+
+class _HttpServer(uvicorn.Server):
+    """Stops at SIGINT and SIGTERM without raising them again: what is around it closes in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def _announce(server: Server, url: str) -> None:
+    """Say where the server is and, until somebody has signed in, how to."""
+
+    def link(tx: Transaction) -> str | None:
+        user, _ = identities.ensure_administrator(
+            tx, server.keys, server.organization, server.clock()
+        )
+        return identities.first_sign_in(tx, user, server.clock())
+
+    token = await server.database.write(link)
+    print(f"Runhook is ready at {url}", flush=True)
+    print(f"  pages  {url}/dash\n  API    {url}/api/docs", flush=True)
+    if token:
+        print(f"  Sign in, once, with  {identities.link_url(url, token)}", flush=True)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # the protocol is named because asyncio turns Nagle's delay off only where it is
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
+        ) from None
+    listener.listen(2048)
+    return listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104  asked for by whoever set the host
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,199 @@
+"""The Python client: every call of the API as a method.
+
+from runhook.cli.client import Client
+
+with Client("http://127.0.0.1:8900", token) as client:
+    run = client.start("my-job", parameters={"region": "north"})
+    for data in client.follow(run["id"]):
+        print(data, end="")
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import httpx2
+
+TIMEOUT_SECONDS = 60.0
+Json = dict[str, Any]
+
+
+class ClientError(Exception):
+    """The server said no, or nothing. `hint` says what to do; `details` names wrong fields."""
+
+    def __init__(
+        self, message: str, hint: str = "", details: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = dict(details or {})
+
+
+class Client:
+    """A signed-in caller of one server. Every method raises ClientError if it cannot be done."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx2.Client(
+            base_url=self.url,
+            headers={"Authorization": f"token {token}", "X-Runhook-Trigger": "cli"},
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def user(self) -> Json:
+        """The account behind the token."""
+        return self._ask("GET", "/api/user")
+
+    def apply(self, recipe: Mapping[str, Any]) -> Json:
+        """Create or change the job of a recipe: the recipe with its `state`."""
+        return self._ask("PUT", "/api/recipes", json=dict(recipe))
+
+    def jobs(self, name: str = "") -> Iterator[Json]:
+        """Jobs by name; `name` is a part of the names wanted."""
+        yield from self._pages("/api/jobs", "jobs", {"name": name})
+
+    def job(self, job: str) -> Json:
+        """A job by its id, name, or owner/name (organisation/identity/name)."""
+        return self._ask("GET", f"/api/jobs/{self.job_id(job)}")
+
+    def job_id(self, job: str) -> str:
+        """The id for an id, name or owner/name."""
+        if _is_id(job):
+            return job
+        owner, _, name = job.rpartition("/")
+        query = {"owner_name": owner} if owner else {}
+        return str(self._ask("GET", f"/api/recipes/job/{name}", params=query)["state"]["id"])
+
+    def start(
+        self,
+        job: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Start a run: the run. The same key again gives the same run."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        body = {"json": {"parameters": dict(parameters)}} if parameters else {}
+        path = f"/api/jobs/{self.job_id(job)}/start"
+        return dict(self._ask("POST", path, headers=headers, **body)["run"])
+
+    def runs(self, job: str | None = None) -> Iterator[Json]:
+        """Runs, newest first: of a job, or of all."""
+        path = f"/api/jobs/{self.job_id(job)}/runs" if job else "/api/runs"
+        yield from self._pages(path, "runs", {})
+
+    def run(self, run_id: str) -> Json:
+        """A run with its attempts and waterfall."""
+        return self._ask("GET", f"/api/runs/{run_id}")
+
+    def cancel(self, run_id: str) -> Json:
+        """Ask for the end of a run: the run."""
+        return self._ask("POST", f"/api/runs/{run_id}/cancel")
+
+    def log(self, run_id: str, offset: int = 0) -> Iterator[bytes]:
+        """The log's bytes from `offset` to where it ends now."""
+        with self._stream(f"/api/runs/{run_id}/log", {"offset": str(offset)}) as answer:
+            yield from answer.iter_bytes()
+
+    def follow(self, run_id: str) -> Iterator[str]:
+        """The log's text as it is written, until the run has ended. A connection that breaks is
+        made again, and the text goes on where it was."""
+        offset = 0
+        while True:
+            try:
+                for event, identity, data in self._events(run_id, offset):
+                    if event == "end":
+                        return
+                    offset = int(identity)
+                    yield str(data)
+            except httpx2.TransportError:
+                self.run(run_id)  # raises, with a sentence, if the server is not there at all
+
+    def sign_in_link(self, page: str = "/dash") -> str:
+        """A one-time link that signs a browser in and shows `page`."""
+        return str(self._ask("POST", "/api/user/sign-in-link", json={"next": page})["url"])
+
+    def _events(self, run_id: str, offset: int) -> Iterator[tuple[str, str, Any]]:
+        """Server-sent events as (event, id, data)."""
+        event = identity = ""
+        query = {"follow": "1", "offset": str(offset)}
+        with self._stream(f"/api/runs/{run_id}/log", query) as answer:
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "id":
+                    identity = value
+                elif name == "data":
+                    yield event, identity, json.loads(value)
+        raise httpx2.RemoteProtocolError("the stream ended before the run did")
+
+    def _stream(self, path: str, query: Mapping[str, str]) -> Any:
+        return _Opened(self, self._http.stream("GET", path, params=dict(query), timeout=None))
+
+    def _pages(self, path: str, name: str, query: Mapping[str, str]) -> Iterator[Json]:
+        key = ""
+        while True:
+            params = {**query, "next_key": key} if key else dict(query)
+            page = self._ask("GET", path, params=params)
+            yield from page[name]
+            key = page["next_key"]
+            if not key:
+                return
+
+    def _ask(self, method: str, path: str, **more: Any) -> Json:
+        try:
+            answer = self._http.request(method, path, **more)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from None
+        self.require_success(answer)
+        return dict(answer.json()) if answer.content else {}
+
+    def _unreachable(self, error: Exception) -> ClientError:
+        return ClientError(
+            f"cannot reach a server at {self.url}: {error}",
+            "Start one with `runhook up`, or name yours with `runhook login URL`.",
+        )
+
+    def require_success(self, answer: httpx2.Response) -> None:
+        """Raise what the server says is wrong."""
+        if answer.is_success:
+            return
+        answer.read()
+        try:
+            body = answer.json()
+            raise ClientError(body["message"], body["hint"], body["details"])
+        except (ValueError, KeyError, TypeError):
+            said = f"{answer.status_code} {answer.reason_phrase}"
+            raise ClientError(f"{self.url} does not answer like Runhook: {said}") from None
+
+
+class _Opened:
+    """A stream whose beginning was checked."""
+
+    def __init__(self, client: Client, stream: Any) -> None:
+        self._client = client
+        self._stream = stream
+
+    def __enter__(self) -> httpx2.Response:
+        answer: httpx2.Response = self._stream.__enter__()
+        try:
+            self._client.require_success(answer)
+        except ClientError:
+            self._stream.__exit__(None, None, None)
+            raise
+        return answer
+
+    def __exit__(self, *error: Any) -> None:
+        self._stream.__exit__(*error)
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 32 and all(character in "0123456789abcdef" for character in text)

@@ -1,0 +1,248 @@
+"""The command `runhook`: one function a command."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runhook import __version__
+from runhook.cli.client import Client, ClientError
+from runhook.cli.login import Login, current_login, keep_login
+from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
+from runhook.cli.recipe import RecipeError, read_recipe
+from runhook.errors import RunhookError, SettingsError
+from runhook.settings import Settings, load
+
+SHOWN = 30
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--url", help="The server (or RUNHOOK_URL; or the one of `runhook login`).")
+@click.option("--token", help="Your user token (or RUNHOOK_TOKEN; or the one of `runhook login`).")
+@click.version_option(__version__)
+@click.pass_context
+def cli(context: click.Context, url: str | None, token: str | None) -> None:
+    """Run notebooks and scripts from git: by a call, on a schedule, or now."""
+    context.obj = current_login(os.environ, url, token)
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where a server keeps its data."""
+    options = (
+        click.option("--data", type=click.Path(path_type=Path), help="The server's directory."),
+        click.option("--config", type=click.Path(path_type=Path), help="A runhook.toml."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
+def as_json(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--json", "json_wanted", is_flag=True, help="JSON instead of text.")(
+        command
+    )
+
+
+@cli.command()
+@server_options
+@click.option("--host", help="Address to listen on (default: loopback only).")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.")
+def up(data: Path | None, config: Path | None, host: str | None, port: int | None) -> None:
+    """Start a server, here, until Ctrl-C. Runs that live then go on."""
+    from runhook.app import serve  # noqa: PLC0415  client commands must not pay for it
+
+    serve(_settings(config, server_data=data, server_host=host, server_port=port))
+
+
+@cli.command()
+@server_options
+def token(data: Path | None, config: Path | None) -> None:
+    """Print the first administrator's user token, on the server's own machine."""
+    from runhook.app import administrator_token  # noqa: PLC0415  see `up`
+
+    click.echo(administrator_token(_settings(config, server_data=data)))
+
+
+def _settings(config: Path | None, **overrides: Any) -> Settings:
+    return load(environ=os.environ, file=config, overrides=overrides)
+
+
+@cli.command()
+@click.argument("url")
+@click.option("--token-stdin", is_flag=True, help="Read the token from standard input.")
+def login(url: str, token_stdin: bool) -> None:
+    """Keep URL and your token for later commands."""
+    given = sys.stdin.readline() if token_stdin else click.prompt("User token", hide_input=True)
+    wanted = Login(url.rstrip("/"), given.strip())
+    with Client(wanted.url, wanted.token) as client:
+        user = client.user()
+    path = keep_login(os.environ, wanted)
+    click.echo(f"Signed in at {wanted.url} as {user['username']}; kept in {path}", err=True)
+
+
+@cli.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--start", is_flag=True, help="Start a run of it, too.")
+@as_json
+@click.pass_obj
+def apply(obj: Login, file: Any, start: bool, json_wanted: bool) -> None:
+    """Create or change the job that the recipe in FILE (YAML or JSON; - for stdin) describes."""
+    with Client(obj.url, obj.token) as client:
+        recipe = client.apply(read_recipe(file))
+        for warning in recipe["warnings"]:
+            click.echo(f"Note: {warning}", err=True)
+        run = client.start(recipe["state"]["id"]) if start else None
+    if json_wanted:
+        print_json({**recipe, "run": run} if run else recipe)
+        return
+    state, spec = recipe["state"], recipe["spec"]
+    click.echo(f"{state['action']} {spec['owner']}/{spec['name']} ({state['id']})  {state['url']}")
+    if run:
+        click.echo(f"started run {run['number']} ({run['id']})  {run['url']}")
+
+
+@cli.command()
+@click.argument("name", default="")
+@as_json
+@click.pass_obj
+def jobs(obj: Login, name: str, json_wanted: bool) -> None:
+    """List jobs; NAME is a part of the names wanted."""
+    with Client(obj.url, obj.token) as client:
+        found = list(client.jobs(name))
+    if json_wanted:
+        print_json(found)
+        return
+    rows = [
+        [
+            job["owner"]["name"],
+            job["name"],
+            job["status"],
+            local_time(job["next_fire_at"]),
+            job["id"],
+        ]
+        for job in found
+    ]
+    print_table(["OWNER", "NAME", "STATUS", "NEXT FIRE", "ID"], rows)
+
+
+@cli.command()
+@click.argument("job")
+@click.option("-f", "--follow", is_flag=True, help="Show the log; end as the run ends.")
+@click.option(
+    "-p",
+    "--parameter",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="VALUE is JSON, else text.",
+)
+@click.option("--key", help="Idempotency key: the same again starts nothing twice.")
+@as_json
+@click.pass_obj
+def start(
+    obj: Login, job: str, follow: bool, given: tuple[str, ...], key: str | None, json_wanted: bool
+) -> None:
+    """Start a run of JOB (id, name or owner/name)."""
+    with Client(obj.url, obj.token) as client:
+        run = client.start(job, parameters=_parameters(given), idempotency_key=key)
+        if follow:
+            sys.exit(_follow(client, run["id"]))
+    if json_wanted:
+        print_json(run)
+    else:
+        click.echo(f"started run {run['number']} ({run['id']})  {run['url']}")
+
+
+def _parameters(given: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise click.BadParameter(f"write NAME=VALUE instead of {item!r}")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def _follow(client: Client, run_id: str) -> int:
+    """Show the log until the run has ended: the exit code that tells how."""
+    try:
+        for text in client.follow(run_id):
+            click.echo(text, nl=False)
+    except KeyboardInterrupt:
+        click.echo(f"\nThe run goes on; end it with: runhook cancel {run_id}", err=True)
+        return 130
+    run = client.run(run_id)
+    reason = f": {run['reason']}" if run["reason"] else ""
+    click.echo(f"run {run['number']} {run['state']}{reason}  {run['url']}", err=True)
+    return exit_code(run)
+
+
+@cli.command()
+@click.argument("job", required=False)
+@as_json
+@click.pass_obj
+def runs(obj: Login, job: str | None, json_wanted: bool) -> None:
+    """List the newest runs, of JOB or of all jobs."""
+    with Client(obj.url, obj.token) as client:
+        found = [run for run, _ in zip(client.runs(job), range(SHOWN), strict=False)]
+    if json_wanted:
+        print_json(found)
+        return
+    rows = [
+        [
+            str(run["number"]),
+            run["state"],
+            run["trigger"],
+            local_time(run["created_at"]),
+            duration(run),
+            run["id"],
+        ]
+        for run in found
+    ]
+    print_table(["RUN", "STATE", "TRIGGER", "CREATED", "TOOK", "ID"], rows)
+
+
+@cli.command()
+@click.argument("run_id")
+@click.option("-f", "--follow", is_flag=True, help="Until the run ends; end as it ends.")
+@click.pass_obj
+def logs(obj: Login, run_id: str, follow: bool) -> None:
+    """Print the log of the run with this id."""
+    with Client(obj.url, obj.token) as client:
+        if follow:
+            sys.exit(_follow(client, run_id))
+        for data in client.log(run_id):
+            sys.stdout.buffer.write(data)
+
+
+@cli.command()
+@click.argument("run_id")
+@click.pass_obj
+def cancel(obj: Login, run_id: str) -> None:
+    """End the run with this id."""
+    with Client(obj.url, obj.token) as client:
+        run = client.cancel(run_id)
+    click.echo(
+        f"run {run['number']} is {run['state']}" + (", ending" if not run["finished_at"] else "")
+    )
+
+
+def main() -> None:
+    """The entry point: what goes wrong is a sentence, never a traceback."""
+    try:
+        cli()
+    except SettingsError as error:
+        fail(error.message, error.hint, code=2)
+    except (ClientError, RunhookError) as error:
+        fail(error.message, error.hint, error.details)
+    except RecipeError as error:
+        fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
+from runhook.errors import Malformed
 from runhook.gate import caller_of
 from runhook.model.access import Caller
 from runhook.services.site import Server
@@ -35,6 +36,20 @@ class Asked:
         """A part of the path."""
         return str(self.request.path_params[name])
 
+    def require_storable(self, value: object) -> None:
+        """Raise Malformed if some text in `value` (JSON) is none that every database takes: it
+        holds a NUL character or half of a surrogate pair."""
+        if isinstance(value, str):
+            if "\x00" in value or (not value.isascii() and _has_surrogate(value)):
+                raise Malformed("text may hold neither NUL characters nor lone surrogates")
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                self.require_storable(name)
+                self.require_storable(item)
+        elif isinstance(value, list):
+            for item in value:
+                self.require_storable(item)
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` sees in the database."""
         return await self.server.database.read(work)
@@ -42,3 +57,7 @@ class Asked:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once its changes are durable."""
         return await self.server.database.write(work)
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)

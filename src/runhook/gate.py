@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runhook.errors import Forbidden, RunhookError, Unauthorized
+from runhook.errors import Forbidden, Malformed, RunhookError, Unauthorized
 from runhook.model.access import Caller
 from runhook.services import identities
 from runhook.services.site import Server
@@ -80,6 +80,8 @@ class Gate:
     async def _admit(self, request: Request) -> None:
         """Put the caller into the request's state; raise unless there is one or none is needed."""
         require_known_host(request, self.server.site.url)
+        if "\x00" in request.url.path or "%00" in request.url.query:
+            raise Malformed("an address may not hold a NUL character")
         if is_public(request.url.path):
             return
         request.state.caller = await self._caller(request)

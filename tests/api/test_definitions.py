@@ -169,3 +169,30 @@ def test_a_file_url_is_refused_unless_an_administrator_permits_it(make_server: M
     answer = strict.request("PUT", "/api/recipes", json={"type": "job", "spec": spec})
     assert answer.status_code == 422
     assert "RUNHOOK_GIT_ALLOW_FILE_URLS" in str(answer.json()["details"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/jobs?name=%00", None),
+        ("GET", "/api/jobs/%00", None),
+        ("GET", "/api/runs?next_key=%FF", None),
+        ("GET", "/api/runs?next_key=WzEsIngiXQ==&page_size=-1", None),
+        ("GET", "/api/jobs?page_size=9999999999999999999999", None),
+        ("POST", "/api/jobs", '{"name": "x", "command": "a\\u0000b"}'),
+        ("POST", "/api/jobs", '{"name": "x", "command": "true", "tags": {"a": "\\ud800"}}'),
+        ("POST", "/api/jobs", '{"name": "x", "command": "true", "python": 3.12}'),
+        ("POST", "/api/jobs", b"\xff\xfe{"),
+        ("PUT", "/api/recipes", '{"type": "job", "spec": []}'),
+        ("POST", "/api/user/sign-in-link", '{"next": "https://evil.example"}'),
+        ("POST", "/api/git/credentials", '{"name": "x", "kind": "token", "url_prefix": "x"}'),
+        ("POST", "/api/git/hosts", '{"line": "x"}'),
+    ],
+)
+def test_bad_input_is_a_sentence_never_a_failure(
+    shared_api: Api, method: str, path: str, body: str | bytes | None
+) -> None:
+    answer = shared_api.request(method, path, data=body)
+    assert answer.status_code in (400, 404, 422), answer.text
+    assert answer.json()["message"]
+    assert answer.json()["code"] != "internal"

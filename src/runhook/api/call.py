@@ -78,9 +78,11 @@ class Call(Asked):
         if not body.strip():
             return None
         try:
-            return json.loads(body, parse_constant=_no_constant)
+            value = json.loads(body, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise Malformed(f"the body is not JSON: {error}") from None
+        self.require_storable(value)
+        return value
 
     async def object(self) -> dict[str, Any]:
         """The body as a JSON object; an empty body is an empty object."""

@@ -21,10 +21,10 @@ from typing import Any
 
 from runhook.errors import Unavailable
 from runhook.executors.base import Handle, Health, Phase, Status
+from runhook.runner import scratch
 from runhook.runner.identity import fingerprint, identity_of, lives, stat_fields
 from runhook.runner.spec import Identity, RunSpec, Secrets
 
-SCRATCH = ("workspace", "home", "tmp")
 SLOW_POLL = 1.0
 PARENT_LOG = "parent.log"
 
@@ -109,9 +109,7 @@ class LocalExecutor:
         """The runner does it itself; this is for one that was killed."""
         if lives(_identity(handle)):
             return
-        for name in SCRATCH:
-            path = Path(spec_directory) / name
-            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+        await asyncio.to_thread(scratch.remove, Path(spec_directory))
 
     async def close(self) -> None:
         for task in self._enders:

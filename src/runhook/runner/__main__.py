@@ -6,7 +6,6 @@ secrets as JSON on standard input, does the same without one.
 
 import json
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runhook.runner import scratch
 from runhook.runner.checkout import check_out
 from runhook.runner.collect import check_value, keep_notebooks, notebooks_in
 from runhook.runner.command import run_command, run_start_script, working_directory
@@ -25,7 +25,6 @@ from runhook.runner.spec import Result, RunSpec, Secrets, write_whole
 from runhook.runner.tree import end_descendants
 from runhook.runner.variables import work_variables
 
-SCRATCH = ("workspace", "home", "tmp")
 LEFTOVER_GRACE = 2.0
 
 
@@ -46,8 +45,7 @@ def run_attempt(
     result = _result(spec, secrets, reporter, control)
     result.save(directory)
     reporter.hint()
-    for name in SCRATCH:
-        shutil.rmtree(directory / name, ignore_errors=True)
+    scratch.remove(directory)
 
 
 def claim(directory: Path) -> bool:
@@ -99,7 +97,7 @@ class _Attempt:
 
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
-        workspace = self._make_places()
+        workspace = scratch.make(Path(self.spec.directory))
         for notice in self.spec.notices:
             self.reporter.say(notice)
         if self.spec.repositories:
@@ -138,12 +136,6 @@ class _Attempt:
             run_notebook(
                 self.spec, workspace, variables, prepared.python, self.reporter, self.control
             )
-
-    def _make_places(self) -> Path:
-        directory = Path(self.spec.directory)
-        for name in (*SCRATCH, "artifacts"):
-            (directory / name).mkdir(mode=0o700, exist_ok=True)
-        return directory / "workspace"
 
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ class Ask(Asked):
 
     async def form(self) -> FormData:
         """What was typed; no files."""
-        return await self.request.form(
+        form = await self.request.form(
             max_files=0, max_fields=MOST_FIELDS, max_part_size=LARGEST_FIELD
         )
+        self.require_storable([text for item in form.multi_items() for text in item])
+        return form
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """The template as the answer."""

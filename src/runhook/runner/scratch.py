@@ -1,0 +1,35 @@
+"""The places of an attempt that only its work needs, and that go with it."""
+
+import os
+import shutil
+from pathlib import Path
+
+SCRATCH = ("workspace", "home", "tmp")
+KEPT = "artifacts"
+
+
+def make(directory: Path) -> Path:
+    """Make the places in the attempt's directory; the workspace."""
+    for name in (*SCRATCH, KEPT):
+        (directory / name).mkdir(mode=0o700, exist_ok=True)
+    return directory / "workspace"
+
+
+def remove(directory: Path) -> None:
+    """Remove what only the work needed, also where the work took its own rights away. Safe to
+    repeat; follows no links."""
+    for name in SCRATCH:
+        path = directory / name
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            _open_up(path)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(path: Path) -> None:
+    os.chmod(path, 0o700)
+    for root, folders, _ in os.walk(path):
+        for folder in folders:
+            inner = os.path.join(root, folder)
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)

@@ -148,7 +148,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     }
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
     used = {name for route in routes for name in (route.body, route.answer) if name}
-    plain = {name: {"type": "object"} for name in used - named.keys() - lists.keys()}
+    plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}
     return {**plain, **named, **lists, **parts, "Start": START}
 
 

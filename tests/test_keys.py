@@ -32,6 +32,16 @@ def test_a_changed_byte_is_noticed(text: str, index: int) -> None:
         KEYS.decrypt(bytes(sealed), "c")
 
 
+@given(st.binary(max_size=40))
+def test_bytes_that_were_never_encrypted_are_refused(sealed: bytes) -> None:
+    with pytest.raises(RunhookError, match="cannot decrypt"):
+        KEYS.decrypt(sealed, "c")
+
+
+def test_no_two_encryptions_of_a_text_are_alike() -> None:
+    assert len({KEYS.encrypt("text", "c") for _ in range(100)}) == 100
+
+
 def test_user_tokens_differ_by_account_and_rotation_and_stay() -> None:
     tokens = {KEYS.user_token(user, turn) for user in "ab" for turn in range(3)}
     assert len(tokens) == 6
@@ -42,7 +52,7 @@ def test_user_tokens_differ_by_account_and_rotation_and_stay() -> None:
 def test_only_genuine_run_tokens_name_their_attempt() -> None:
     token = KEYS.run_token("a" * 32)
     assert KEYS.attempt_of(token) == "a" * 32
-    for forged in (token[:-1] + "x", token + "x", "rhr_" + "a" * 64, "", "é" * 40):
+    for forged in (token[:-1] + "x", token + "x", "rhr_" + "a" * 64, "", "é" * 40, "\ud800"):
         assert KEYS.attempt_of(forged) is None
 
 
@@ -70,3 +80,19 @@ def test_a_key_that_others_may_read_or_that_is_damaged_is_refused(tmp_path: Path
     key.write_bytes(b"short")
     with pytest.raises(SettingsError, match="damaged"):
         Keys.open(tmp_path)
+
+
+def test_a_place_where_no_key_can_stand_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "keys" / "server.key").mkdir(parents=True)
+    for directory in (tmp_path / "file", tmp_path / "keys"):
+        with pytest.raises(SettingsError, match=f"the key {directory}/server.key cannot be used"):
+            Keys.open(directory)
+
+
+def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    first = Keys.open(tmp_path / "a" / "keys")
+    assert first.user_token("u", 0) == Keys.open(tmp_path / "a" / "keys").user_token("u", 0)
+    assert first.user_token("u", 0) != Keys.open(tmp_path / "b" / "keys").user_token("u", 0)
+    assert (tmp_path / "a" / "keys").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "a" / "keys" / "server.key").stat().st_mode & 0o777 == 0o600

@@ -4,7 +4,6 @@ One random 32-byte key in `<data>/keys/server.key` (0600). Each use gets a key o
 HKDF-SHA256 (RFC 5869), so that no two uses can be played against each other.
 """
 
-import hashlib
 import hmac
 import os
 import secrets
@@ -33,14 +32,19 @@ class Keys:
     @classmethod
     def open(cls, directory: Path) -> "Keys":
         """The key in `directory`, made at the first call. Two processes that make it at the same
-        moment end up with the same key. SettingsError if others than the owner may read it."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        moment end up with the same key. SettingsError if others than the owner may read it, or if
+        it cannot be read at all."""
         path = directory / "server.key"
-        if not path.exists():
-            _create(path)
-        if path.stat().st_mode & 0o077:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                _create(path)
+            mode = path.stat().st_mode
+            key = path.read_bytes()
+        except OSError as error:
+            raise SettingsError(f"cannot start: the key {path} cannot be used: {error}") from None
+        if mode & 0o077:
             raise SettingsError(f"cannot start: others may read {path}; run: chmod 600 {path}")
-        key = path.read_bytes()
         if len(key) != KEY_BYTES:
             raise SettingsError(f"cannot start: {path} is damaged; put its backup back in place")
         return cls(key)
@@ -56,6 +60,8 @@ class Keys:
 
     def attempt_of(self, token: str) -> str | None:
         """The attempt that a run token was made for; None if it is no genuine run token."""
+        if not token.isascii():
+            return None
         attempt_id = token.removeprefix(RUN_TOKEN_PREFIX)[:32]
         genuine = hmac.compare_digest(token.encode(), self.run_token(attempt_id).encode())
         return attempt_id if genuine else None
@@ -71,9 +77,9 @@ class Keys:
             opened = self._cipher.decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode()
             )
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to hold even a nonce
             raise RunhookError(
-                "cannot decrypt a stored secret: it was made with another server key",
+                "cannot decrypt a stored secret: it was made with another server key, or altered",
                 hint="Put back the keys directory that belongs to this database.",
             ) from None
         return opened.decode()
@@ -89,10 +95,11 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
 
 
 def _create(path: Path) -> None:
-    """Write a new key whole, then link it into place: whoever comes second keeps the first's."""
-    fresh = path.with_name(
-        f".{path.name}.{os.getpid()}.{hashlib.sha256(os.urandom(16)).hexdigest()[:8]}"
-    )
+    """Write a new key whole, then link it into place: whoever comes second keeps the first's.
+
+    It is on the disk before anything is made with it: a key lost in a power cut cannot be replaced.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(os.urandom(KEY_BYTES))
@@ -104,3 +111,12 @@ def _create(path: Path) -> None:
         pass
     finally:
         fresh.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

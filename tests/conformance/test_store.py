@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -330,6 +331,49 @@ async def test_git_access_is_kept(database: Database) -> None:
         host.id: (NOON, False),
         other.id: (None, True),
     }
+
+
+async def test_a_credential_and_a_host_key_are_kept_once(database: Database) -> None:
+    info = GitCredentialInfo(
+        new_id(), "main/admin", "deploy", "token", "https://h.example/", "ada", None, NOON
+    )
+    host = KnownHost(new_id(), "h.example", "ssh-ed25519 AAAA", "SHA256:x", NOON, None, None)
+    twin, same = replace(info, id=new_id()), replace(host, id=new_id())
+
+    def work(tx: Transaction) -> list[bool]:
+        return [
+            git.insert_credential(tx, info, b"first"),
+            git.insert_credential(tx, twin, b"second"),
+            git.insert_host(tx, host),
+            git.insert_host(tx, same),
+        ]
+
+    assert await database.write(work) == [True, False, True, False]
+    assert await database.read(lambda tx: git.sealed_secret(tx, info.id)) == b"first"
+    assert await database.read(lambda tx: git.get_credential(tx, twin.id)) is None
+    assert await database.read(lambda tx: git.get_host(tx, host.id)) == host
+    assert await database.read(lambda tx: git.get_host(tx, same.id)) is None
+
+
+async def test_the_oldest_unconfirmed_host_keys_are_forgotten_first(database: Database) -> None:
+    noted = [
+        KnownHost(new_id(), f"h{n}", "ssh-rsa A", "SHA256:x", NOON + n * SECOND, None, None)
+        for n in range(5)
+    ]
+
+    def work(tx: Transaction) -> None:
+        for host in noted:
+            git.insert_host(tx, host)
+        git.confirm_host(tx, noted[0].id, "u" * 32, NOON)
+        git.confirm_host(tx, noted[0].id, "v" * 32, NOON + SECOND)
+        git.trim_unconfirmed_hosts(tx, 2)
+
+    await database.write(work)
+    kept = await database.read(git.list_hosts)
+    assert [host.host for host in kept] == ["h0", "h3", "h4"]
+    assert (kept[0].confirmed_at, kept[0].confirmed_by) == (NOON, "u" * 32)
+    await database.write(lambda tx: git.delete_host(tx, noted[0].id))
+    assert [host.host for host in await database.read(git.list_hosts)] == ["h3", "h4"]
 
 
 async def test_a_lock_is_kept_once_under_its_hash(database: Database) -> None:

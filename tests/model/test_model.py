@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from runhook.model.environment import pip_requirements
-from runhook.model.git_access import place_of
 from runhook.model.job import JobSpec
+from runhook.model.place import place_of
 from runhook.model.schedule import Schedule
 from runhook.model.source import REFERENCE, Repository, check_url, default_folder, workspace_path
 
@@ -203,3 +203,17 @@ def test_a_definition_comes_back_as_it_was_given() -> None:
 
 def test_the_default_reference_is_the_remotes_own() -> None:
     assert Repository(url="https://h.example/a.git").reference is None
+
+
+@pytest.mark.parametrize(
+    "given_form",
+    [
+        {"url": "git@h.example:a\n"},
+        {"url": "https://h.example\\@evil.example/a"},
+        {"url": "https://h.example/a", "reference": "main\n"},
+        {"url": "https://h.example/a", "reference": "abcdef0\n", "reference_type": "commit"},
+    ],
+)
+def test_no_line_end_or_backslash_passes_for_part_of_an_address(given_form: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        Repository.model_validate(given_form)

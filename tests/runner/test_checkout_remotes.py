@@ -232,7 +232,8 @@ def test_a_changed_host_key_is_a_loud_failure_of_its_own(
     attempt = attempts.new(over_ssh(sshd, repository), secrets=changed)
     with pytest.raises(StepFailed, match="DANGER: the key of .* is not the one that was confirmed"):
         attempt.check_out()
-    assert attempt.reports("host_key_unknown") == []
+    (report,) = attempt.reports("host_key_unknown")
+    assert [key["fingerprint"] for key in report["keys"]] == [sshd.fingerprint]
 
 
 def test_a_host_name_that_means_nothing_fails_with_a_sentence(attempts: Attempts) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from runhook import __version__
 from runhook.api.call import Route
 from runhook.gate import is_public
+from runhook.model.git_access import NewCredential
 from runhook.model.job import JobSpec
 
 ERROR = {
@@ -147,6 +148,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
         for name, plural in (("Job", "jobs"), ("Run", "runs"), ("Recipe", "recipes"))
     }
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
+    named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     used = {name for route in routes for name in (route.body, route.answer) if name}
     plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}
     return {**plain, **named, **lists, **parts, "Start": START}
@@ -163,6 +165,11 @@ def _list_of(name: str, plural: str) -> dict[str, Any]:
     }
 
 
+HOST_KEY = {
+    "type": "object",
+    "required": ["line"],
+    "properties": {"line": {"type": "string", "description": "A line of a known_hosts file."}},
+}
 START = {
     "type": "object",
     "additionalProperties": False,

@@ -1,5 +1,6 @@
 """Handlers of /api/git, and their rows of the table."""
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
@@ -7,7 +8,7 @@ from starlette.responses import Response
 from runhook.api.call import Call, Json, Route
 from runhook.api.shapes import instant
 from runhook.errors import Invalid
-from runhook.model.git_access import GitCredentialInfo, KnownHost
+from runhook.model.git_access import GitCredentialInfo, KnownHost, NewCredential
 from runhook.services import git_access
 
 
@@ -18,11 +19,10 @@ async def list_credentials(call: Call) -> Response:
 
 async def add_credential(call: Call) -> Response:
     """The answer holds the public half of an ssh key, and never what is secret."""
-    new = await call.body(git_access.NewCredential)
-    keys = call.server.keys
-    info = await call.write(
-        lambda tx: git_access.add_credential(tx, keys, call.caller, new, call.now)
-    )
+    given = await call.body(NewCredential)
+    keys, caller = call.server.keys, call.caller
+    new = await asyncio.to_thread(git_access.seal_credential, keys, caller, given, call.now)
+    info = await call.write(lambda tx: git_access.add_credential(tx, caller, new))
     return Json(_credential_json(info), status_code=201)
 
 
@@ -66,7 +66,7 @@ def _host_json(host: KnownHost) -> dict[str, Any]:
         "first_seen_at": instant(host.first_seen_at),
         "confirmed_at": instant(host.confirmed_at),
     }
-    return {**vars(host), **times}
+    return {**vars(host), **times, "type": host.type}
 
 
 ROUTES: tuple[Route, ...] = (

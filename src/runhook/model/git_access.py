@@ -1,15 +1,67 @@
 """What opens private repositories: credentials for addresses, and the keys of known ssh hosts."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
-from runhook.model.source import SCP_LIKE
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from runhook.model.place import place_of
 
 Kind = Literal["token", "ssh_key"]
-PORTS = {"https": 443, "http": 80, "ssh": 22, "file": 0}
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+OWNER = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
+LOGIN = r"^[^:\x00-\x1f\x7f]*$"
+
+
+class NewCredential(BaseModel):
+    """What is given for a new credential: a token with its `username`, or an ssh key. A key
+    without a `value` is generated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(pattern=NAME, max_length=128, description="Unique for its owner.")
+    kind: Kind
+    url_prefix: str = Field(
+        max_length=2048,
+        description="For addresses under this one: https://host/owner/ or git@host:",
+    )
+    username: str = Field(default="", max_length=255, pattern=LOGIN, description="Of a token.")
+    value: str | None = Field(
+        default=None,
+        max_length=8_192,
+        repr=False,
+        description="The token, or a private key without a passphrase. Never given back.",
+    )
+    owner: str | None = Field(
+        default=None, pattern=OWNER, max_length=128, description="Default: your own."
+    )
+
+    @field_validator("url_prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        place_of(prefix)
+        return prefix
+
+    @field_validator("value")
+    @classmethod
+    def _strip(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        scheme = place_of(self.url_prefix).scheme
+        if self.kind == "token" and scheme == "ssh":
+            raise ValueError("url_prefix: a token opens https addresses")
+        if self.kind == "ssh_key" and scheme != "ssh":
+            raise ValueError("url_prefix: a key opens ssh addresses, such as git@github.com:")
+        if self.kind == "ssh_key" and self.username:
+            raise ValueError("username: with ssh the user stands in the address, as in git@host:")
+        if self.kind == "token" and self.value is None:
+            raise ValueError("value: give the token")
+        if self.kind == "token" and not (self.value or "").isprintable():
+            raise ValueError("value: a token is one line of printable characters")
+        return self
 
 
 @dataclass(frozen=True)
@@ -28,8 +80,11 @@ class GitCredentialInfo:
 
 @dataclass(frozen=True)
 class KnownHost:
-    """The key that a host showed; it counts once somebody has confirmed it. `changed`: another key
-    of that host, of the same type, is confirmed already."""
+    """A key that a host showed; it is believed once an administrator has confirmed it.
+
+    `changed`: it is not believed, and it contradicts what was confirmed of that host: another key
+    of its type, or any key from before this one was first seen.
+    """
 
     id: str
     host: str
@@ -40,41 +95,13 @@ class KnownHost:
     confirmed_by: str | None
     changed: bool = False
 
+    @property
+    def type(self) -> str:
+        """Such as `ssh-ed25519`."""
+        return self.key.partition(" ")[0]
 
-@dataclass(frozen=True)
-class Place:
-    """Scheme, host and port of an address, and its path cut at the slashes."""
-
-    scheme: str
-    host: str
-    port: int
-    segments: tuple[str, ...]
-
-    def covers(self, other: "Place") -> bool:
-        """Is `other` at or below this place? Whole segments count, never the beginning of one."""
-        ours = (self.scheme, self.host, self.port)
-        same_host = ours == (other.scheme, other.host, other.port)
-        return same_host and other.segments[: len(self.segments)] == self.segments
-
-
-def place_of(url: str) -> Place:
-    """The place an address names. ValueError if it names none.
-
-    `git@host:owner` and `ssh://git@host/owner` are the same place.
-    """
-    short = SCP_LIKE.match(url) or re.match(
-        r"^(?P<user>[\w.-]+)@(?P<host>[\w.-]+):(?P<path>)$", url
-    )
-    if short:
-        return Place("ssh", short["host"].lower(), 22, _segments(short["path"]))
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname or parts.password or "%" in parts.path:
-        raise ValueError(
-            "write the beginning of an address, such as https://github.com/acme/ or git@github.com:"
-        )
-    port = parts.port or PORTS[parts.scheme]
-    return Place(parts.scheme, parts.hostname.lower(), port, _segments(parts.path))
-
-
-def _segments(path: str) -> tuple[str, ...]:
-    return tuple(part for part in path.removesuffix(".git").split("/") if part)
+    def contradicts(self, other: "KnownHost") -> bool:
+        """Is `other`, of the same host, confirmed and this one suspicious beside it?"""
+        if self.confirmed_at or other.confirmed_at is None or self.host != other.host:
+            return False
+        return self.type == other.type or self.first_seen_at > other.confirmed_at

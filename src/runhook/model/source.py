@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 SCHEMES = ("https", "http", "ssh", "file")
 SCP_LIKE = re.compile(
-    r"^(?P<user>[A-Za-z0-9_][\w.-]*)@(?P<host>[A-Za-z0-9][\w.-]*):(?P<path>[^\s:]\S*)$"
+    r"^(?P<user>[A-Za-z0-9_][\w.-]*)@(?P<host>[A-Za-z0-9][\w.-]*):(?P<path>[^\s:]\S*)\Z"
 )
 REFERENCE = re.compile(
-    r"^(?!-)(?!.*(\.\.|@\{|//|\.lock(/|$)))[^\s~^:?*\[\\\x00-\x20\x7f]+(?<![/.])$"
+    r"^(?!-)(?!.*(\.\.|@\{|//|\.lock(/|$)))[^\s~^:?*\[\\\x00-\x20\x7f]+(?<![/.])\Z"
 )
-COMMIT = re.compile(r"^[0-9a-f]{7,64}$")
+COMMIT = re.compile(r"^[0-9a-f]{7,64}\Z")
 
 COMPATIBLE_ROOTS = ("/home/jovyan/workspace", "/home/jovyan/git-repos")
 """Absolute places that recipes written for Saturn Cloud name; both mean the workspace here."""
@@ -67,7 +67,7 @@ def check_url(url: str) -> None:
         default_folder(url)
         return
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or url.startswith("-") or re.search(r"[\s\x00-\x1f]", url):
+    if parts.scheme not in SCHEMES or url.startswith("-") or re.search(r"[\s\\\x00-\x1f\x7f]", url):
         raise ValueError(
             "write https://host/owner/name.git, ssh://git@host/name.git or git@host:owner/name.git"
         )
@@ -86,7 +86,7 @@ def default_folder(url: str) -> str:
     """`https://host/owner/name.git` → `name`. ValueError if the address does not end in a name."""
     path = url.rpartition(":")[2] if SCP_LIKE.match(url) else urlsplit(url).path
     name = PurePosixPath(path).name.removesuffix(".git")
-    if not re.match(r"^[\w][\w.+ -]*$", name):
+    if not re.match(r"^[\w][\w.+ -]*\Z", name):
         raise ValueError("the address does not end in the name of a repository")
     return name
 

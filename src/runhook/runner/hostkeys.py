@@ -19,22 +19,24 @@ PREFERRED = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]
 def check_words(address: Address, words: str, reporter: Reporter, control: Control) -> None:
     """Raise StepFailed if ssh's words say that the host's key is not a confirmed one.
 
-    An unknown host is asked for its keys, which are reported for a person to confirm.
+    The host is asked for its keys, which are reported for a person to confirm.
     """
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in words:
+    changed = "REMOTE HOST IDENTIFICATION HAS CHANGED" in words
+    if not changed and "Host key verification failed" not in words:
+        return
+    keys = scan(address, control)
+    if keys:
+        reporter.emit("host_key_unknown", host=address.known_host, keys=keys)
+    if changed:
         raise StepFailed(
             f"DANGER: the key of {address.known_host} is not the one that was confirmed before; "
             "somebody may be between this server and the host, so nothing was fetched: ask the "
             "host's administrator whether its key was changed, and only then confirm the new one"
         )
-    if "Host key verification failed" not in words:
-        return
-    keys = scan(address, control)
     if not keys:
         raise StepFailed(
             f"cannot fetch from {address.known_host} because its host key cannot be read"
         )
-    reporter.emit("host_key_unknown", host=address.known_host, keys=keys)
     raise StepFailed(
         f"the host key of {address.known_host} is not known here; its fingerprint is "
         f"{keys[0]['fingerprint']} ({keys[0]['type']}): compare it with the one the host "

@@ -1,9 +1,12 @@
 """The page of git access: credentials and known ssh hosts."""
 
+import asyncio
+
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from runhook.errors import Conflict, Invalid
+from runhook.model.git_access import NewCredential
 from runhook.services import git_access
 from runhook.services.validation import field_errors
 from runhook.store.database import Transaction
@@ -41,12 +44,13 @@ async def add_credential(ask: Ask) -> Response:
     typed = {name: str(form.get(name) or "") for name in FIELDS}
     given = {name: text for name, text in typed.items() if text.strip()}
     try:
-        new = git_access.NewCredential.model_validate(given)
-        await ask.write(
-            lambda tx: git_access.add_credential(tx, ask.server.keys, ask.caller, new, ask.now)
+        wanted = NewCredential.model_validate(given)
+        new = await asyncio.to_thread(
+            git_access.seal_credential, ask.server.keys, ask.caller, wanted, ask.now
         )
+        await ask.write(lambda tx: git_access.add_credential(tx, ask.caller, new))
     except ValidationError as error:
-        wrong = field_errors(error, git_access.NewCredential)
+        wrong = field_errors(error, NewCredential)
         return await _page(ask, 422, wrong, **typed)
     except (Invalid, Conflict) as error:
         return await _page(ask, error.status, error.details or {"name": error.message}, **typed)

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ from runhook.errors import NotFound, RunhookError, SettingsError
 from runhook.executors.local import LocalExecutor
 from runhook.gate import Gate, error_response
 from runhook.keys import Keys
-from runhook.places import run_directory
+from runhook.places import run_directory, sole_server
 from runhook.runner.spec import Places
 from runhook.services import identities
 from runhook.services.site import Server, Site
@@ -151,36 +151,35 @@ def _on_failure(request: Request, error: Exception) -> Response:
 @asynccontextmanager
 async def running(parts: Runhook) -> AsyncIterator[None]:
     """The engine at work for as long as the block lasts. Runs go on after it."""
-    bus, site = parts.server.bus, parts.server.site
-    async with parts.server.database:
-        with contextlib.ExitStack() as stack:
-            await listen(site.hint_socket, parts.watcher.tell, stack)
-            found = await parts.dispatcher.recover()
-            if found:
-                logger.warning("%d attempts were handed out again after a crash", found)
-            async with asyncio.TaskGroup() as tasks:
-                loops = [
-                    ("dispatcher", parts.dispatcher.tick, ("queued", "ended"), lambda: LONG_WAIT),
-                    ("watcher", parts.watcher.tick, ("attempts", "cancel"), lambda: SWEEP_SECONDS),
-                    ("scheduler", parts.scheduler.tick, ("schedules",), parts.scheduler.wait),
-                    ("pruner", parts.pruner.tick, ("deleted",), lambda: PRUNE_SECONDS),
-                ]
-                running_loops = [
-                    tasks.create_task(_check(parts.executor)),
-                    *(
-                        tasks.create_task(
-                            run_loop(name, tick, stack.enter_context(bus.subscribe(*topics)), wait)
-                        )
-                        for name, tick, topics, wait in loops
-                    ),
-                ]
-                try:
-                    yield
-                finally:
-                    for task in running_loops:
-                        task.cancel()
-            parts.watcher.close()
-            await parts.executor.close()
+    with contextlib.ExitStack() as stack:
+        await listen(parts.server.site.hint_socket, parts.watcher.tell, stack)
+        found = await parts.dispatcher.recover()
+        if found:
+            logger.warning("%d attempts were handed out again after a crash", found)
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(each) for each in (_check(parts.executor), *_loops(parts, stack))
+            ]
+            try:
+                yield
+            finally:
+                for task in work:
+                    task.cancel()
+        parts.watcher.close()
+        await parts.executor.close()
+
+
+def _loops(parts: Runhook, stack: contextlib.ExitStack) -> Iterator[Coroutine[None, None, None]]:
+    """Each loop with the hints that wake it, and how long a lost hint may delay it."""
+    bus = parts.server.bus
+    loops = (
+        ("dispatcher", parts.dispatcher.tick, ("queued", "ended"), lambda: LONG_WAIT),
+        ("watcher", parts.watcher.tick, ("attempts", "cancel"), lambda: SWEEP_SECONDS),
+        ("scheduler", parts.scheduler.tick, ("schedules",), parts.scheduler.wait),
+        ("pruner", parts.pruner.tick, ("deleted",), lambda: PRUNE_SECONDS),
+    )
+    for name, tick, topics, wait in loops:
+        yield run_loop(name, tick, stack.enter_context(bus.subscribe(*topics)), wait)
 
 
 async def _check(executor: LocalExecutor) -> None:
@@ -213,7 +212,10 @@ def serve(settings: Settings) -> None:
     )
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with _listening(settings.server_host, settings.server_port) as listener:
+    with (
+        sole_server(settings.server_data),
+        _listening(settings.server_host, settings.server_port) as listener,
+    ):
         url = settings.server_url.rstrip("/") or _url_of(listener)
         asyncio.run(_serve(compose(settings, url), listener, url))
 
@@ -228,12 +230,14 @@ async def _serve(parts: Runhook, listener: socket.socket, url: str) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = _HttpServer(config)
-    async with running(parts):
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        await _announce(parts.server, url)
-        await serving
+    async with parts.server.database:
+        link_token = await _first_sign_in(parts.server)
+        async with running(parts):
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.005)
+            _announce(url, link_token)
+            await serving
 
 
 class _HttpServer(uvicorn.Server):
@@ -251,20 +255,24 @@ class _HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-async def _announce(server: Server, url: str) -> None:
+def _announce(url: str, link_token: str | None) -> None:
     """Say where the server is and, until somebody has signed in, how to."""
+    print(f"Runhook is ready at {url}", flush=True)
+    print(f"  pages  {url}/dash\n  API    {url}/api/docs", flush=True)
+    if link_token:
+        print(f"  Sign in, once, with  {identities.link_url(url, link_token)}", flush=True)
 
-    def link(tx: Transaction) -> str | None:
+
+async def _first_sign_in(server: Server) -> str | None:
+    """Make sure that there is an account: a one-time token for it until somebody is signed in."""
+
+    def work(tx: Transaction) -> str | None:
         user, _ = identities.ensure_administrator(
             tx, server.keys, server.organization, server.clock()
         )
         return identities.first_sign_in(tx, user, server.clock())
 
-    token = await server.database.write(link)
-    print(f"Runhook is ready at {url}", flush=True)
-    print(f"  pages  {url}/dash\n  API    {url}/api/docs", flush=True)
-    if token:
-        print(f"  Sign in, once, with  {identities.link_url(url, token)}", flush=True)
+    return await server.database.write(work)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -76,7 +76,7 @@ def test_a_line_that_is_none_is_refused(shared_api: Api) -> None:
         assert set(answer.json()["details"]) == {"line"}
 
 
-def test_a_password_that_is_no_text_is_refused_like_any_other(shared_api: Api) -> None:
+def test_a_password_that_is_no_text_is_refused(shared_api: Api) -> None:
     body = '{"password": "\\ud800"}'
     answer = shared_api.request("POST", "/api/auth/login", data=body)
-    assert answer.status_code == 401
+    assert answer.status_code == 400  # half of a surrogate pair is malformed before it is wrong

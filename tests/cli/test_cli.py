@@ -192,3 +192,21 @@ def test_a_server_that_is_killed_loses_nothing(make_server: MakeServer, tmp_path
     server.start(port)
     assert {api.finished(run_id)["state"] for run_id in runs} == {"succeeded"}
     assert sorted((tmp_path / "ran").read_text().split()) == sorted(map(str, runs))
+
+
+def test_a_key_of_another_database_stops_the_start(tmp_path: Path) -> None:
+    shell, data = Shell(tmp_path), str(tmp_path / "d")
+    token = shell("token", "--data", data).stdout.strip()
+    assert len(token) == 32
+    (tmp_path / "d" / "keys" / "server.key").unlink()
+    for command in (("token",), ("up", "--port", "0")):
+        answer = shell(*command, "--data", data)
+        assert answer.returncode == 2, answer
+        assert "does not belong to this database" in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_a_data_directory_has_one_server(tmp_path: Path, shared_api: Api) -> None:
+    answer = Shell(tmp_path)("up", "--data", str(shared_api.server.data), "--port", "0")
+    assert answer.returncode == 2
+    assert "another server uses" in answer.stderr

@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from runhook.errors import Unauthorized
+from runhook.errors import SettingsError, Unauthorized
 from runhook.keys import Keys, random_credential
 from runhook.model.access import RUN_SCOPES, Caller, User
 from runhook.services.access import require_scope
@@ -21,13 +21,27 @@ HOW = "Send 'Authorization: token …' with your user token; `runhook token` on 
 def ensure_administrator(
     tx: Transaction, keys: Keys, organization: str, now: datetime
 ) -> tuple[User, bool]:
-    """The first administrator, and whether this call made the account."""
+    """The first administrator, and whether this call made the account.
+
+    SettingsError if the key is not the one that this database's tokens were made with: everything
+    encrypted would be unreadable, so it is better not to begin.
+    """
     known = identities.first_administrator(tx)
     if known:
+        _require_fitting(tx, keys, known)
         return known, False
     user = User(new_id(), ADMINISTRATOR, f"{organization}/{ADMINISTRATOR}", admin=True)
     identities.insert_user(tx, user, keys.user_token(user.id, user.token_rotation), now)
     return user, True
+
+
+def _require_fitting(tx: Transaction, keys: Keys, user: User) -> None:
+    token = keys.user_token(user.id, user.token_rotation)
+    if identities.find_user_by_token(tx, token) is None:
+        raise SettingsError(
+            "cannot start: keys/server.key in the data directory does not belong to this database; "
+            "put the key that was backed up with it back in place"
+        )
 
 
 def user_token(tx: Transaction, keys: Keys, caller: Caller) -> str:

@@ -176,3 +176,31 @@ def test_a_missing_page_says_so(visitor: Visitor) -> None:
     )
     assert answer.status_code == 404
     assert "There is no run" in answer.text
+
+
+def test_saving_an_unchanged_form_changes_nothing_and_keeps_what_it_does_not_show(
+    visitor: Visitor,
+) -> None:
+    spec = {
+        "name": "untouched",
+        "command": "true",
+        "extra_packages": {"pip": {"install": "six  iniconfig"}, "conda": "numpy"},
+        "git_repositories": [{"url": "https://git.example.org/a.git", "on_restart": "reclone"}],
+        "schedule": "@daily",
+        "tags": {"team": "reports"},
+    }
+    job = visitor.api.apply(**spec)
+    visitor.sign_in()
+    visitor.go(f"/dash/resources/job/{job}/edit")
+    visitor.page.get_by_role("button", name="Save", exact=True).click()
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("untouched")
+    recipe = visitor.api.request("GET", "/api/recipes/job/untouched").json()
+    assert recipe["spec"] == {**spec, "owner": "main/admin"}
+    assert visitor.api.request("GET", f"/api/jobs/{job}").json()["version"] == 1
+    visitor.go(f"/dash/resources/job/{job}/edit")
+    visitor.page.get_by_label("Schedule").fill("@hourly")
+    visitor.page.get_by_role("button", name="Save", exact=True).click()
+    expect(visitor.page.get_by_text("@hourly")).to_be_visible()
+    changed = visitor.api.request("GET", "/api/recipes/job/untouched").json()["spec"]
+    assert changed["schedules"] == [{"cron": "@hourly", "zone": "UTC"}]
+    assert changed["git_repositories"] == spec["git_repositories"]

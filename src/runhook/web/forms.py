@@ -22,7 +22,8 @@ BLANK_ROWS = 2
 
 
 def spec_of_form(form: FormData, known: JobSpec | None) -> dict[str, Any]:
-    """The values of a definition. What the form has no field for stays as it is in `known`.
+    """The values of a definition. What the form has no field for, or does not change, stays in
+    the form it has in `known`.
 
     Invalid names each field that cannot be read.
     """
@@ -30,10 +31,14 @@ def spec_of_form(form: FormData, known: JobSpec | None) -> dict[str, Any]:
     wrong: dict[str, str] = {}
     for name in PLAIN:
         _put(values, name, _text(form, name))
-    _put(values, "git_repositories", _repositories(form))
-    _put(values, "extra_packages", _packages(form, values))
-    _put(values, "schedules", _schedules(form, values))
-    values.pop("schedule", None)
+    shown = form_of_spec(known)
+    if _repositories(form) != [_cells(each) for each in shown["repositories"] if each]:
+        _put(values, "git_repositories", _repositories(form))
+    if _text(form, "pip") != shown["pip"]:
+        _put(values, "extra_packages", _packages(form, values))
+    if (_text(form, "cron"), _text(form, "zone")) != (shown["cron"], shown["zone"]):
+        _put(values, "schedules", _schedules(form, known))
+        values.pop("schedule", None)
     readers = {"environment_variables": _variables, "parameters": _parameters, "retries": _retries}
     for name, read in readers.items():
         try:
@@ -104,19 +109,21 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
         values[name] = value
 
 
+COLUMNS = ("url", "reference", "reference_type", "path")
+
+
 def _repositories(form: FormData) -> list[dict[str, str]]:
-    columns = ("url", "reference", "reference_type", "path")
-    rows = zip(*(form.getlist(f"repository.{column}") for column in columns), strict=False)
-    found = []
-    for row in rows:
-        cells = {
-            name: cell.strip()
-            for name, cell in zip(columns, row, strict=True)
-            if isinstance(cell, str) and cell.strip()
-        }
-        if "url" in cells:
-            found.append(cells)
-    return found
+    rows = zip(*(form.getlist(f"repository.{column}") for column in COLUMNS), strict=False)
+    found = [_cells(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    return [cells for cells in found if "url" in cells]
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the columns of a row."""
+    texts = {name: row.get(name) for name in COLUMNS}
+    return {
+        name: text.strip() for name, text in texts.items() if isinstance(text, str) and text.strip()
+    }
 
 
 def _packages(form: FormData, values: dict[str, Any]) -> dict[str, Any]:
@@ -125,11 +132,11 @@ def _packages(form: FormData, values: dict[str, Any]) -> dict[str, Any]:
     return others | ({"pip": text} if text else {})
 
 
-def _schedules(form: FormData, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _schedules(form: FormData, known: JobSpec | None) -> list[dict[str, Any]]:
     """The form shows the first schedule; further ones stay."""
-    further = (values.get("schedules") or [])[1:]
-    cron = _text(form, "cron")
-    zone = _text(form, "zone")
+    rules = known.rules[1:] if known else []
+    further = [rule.model_dump(mode="json", exclude_unset=True) for rule in rules]
+    cron, zone = _text(form, "cron"), _text(form, "zone")
     return [{"cron": cron, **({"zone": zone} if zone else {})}, *further] if cron else further
 
 

@@ -212,3 +212,55 @@ async def test_a_start_may_change_declared_parameters_only(engine: Engine) -> No
     with pytest.raises(Invalid) as caught:
         await engine.start(job, parameters={"regoin": "x"})
     assert "did you mean region?" in caught.value.details["parameters.regoin"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        '{"outcome": "splendid", "finished_at": 1}',
+        '{"outcome": "succeeded", "finished_at": "now"}',
+        '{"outcome": "succeeded", "finished_at": 1e300}',
+        '{"outcome": "succeeded", "finished_at": 1, "exit_code": "0"}',
+        '{"outcome": "succeeded", "finished_at": 1, "more": 1}',
+    ],
+)
+async def test_a_result_that_is_none_ends_the_run_as_failed(engine: Engine, text: str) -> None:
+    run = await engine.start(await engine.job())
+    await engine.settle()
+    attempt_id = only_attempt(engine)
+    (engine.site.directory(attempt_id) / "result.json").write_text(text)
+    engine.watcher.tell(attempt_id)
+    await engine.settle()
+    ended = await engine.run(run)
+    assert ended.state == RunState.FAILED
+    assert "cannot be read" in (ended.reason or "")
+
+
+async def test_reports_that_are_none_do_not_stop_the_others(engine: Engine) -> None:
+    run = await engine.start(await engine.job())
+    await engine.settle()
+    attempt_id = only_attempt(engine)
+    lines = [
+        b"\xff\x00 garbage",
+        b"[" * 5000,
+        b'{"at": "x", "kind": "notice", "data": {}}',
+        b'{"at": 1e400, "kind": "notice", "data": {}}',
+        b'{"at": 1, "kind": 7, "data": []}',
+        b'{"at": 1, "kind": "checked_out", "data": {"path": "a\\u0000\\ud800", "commit": 1}}',
+        b'{"at": 1, "kind": "' + b"k" * 500 + b'", "data": {"m": null}}',
+        b'{"at": 1, "kind": "host_key_unknown", "data": {"host": 7, "keys": [1]}}',
+        b'{"at": 1, "kind": "step_started", "data": {"step": "command"}}',
+    ]
+    path = engine.site.directory(attempt_id) / "events.jsonl"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    engine.watcher.tell(attempt_id)
+    await engine.settle()
+    assert (await engine.run(run)).state == RunState.RUNNING
+    engine.executor.finish(attempt_id, "succeeded", engine.now.timestamp(), 0)
+    engine.watcher.tell(attempt_id)
+    await engine.settle()
+    view = await engine.view(run)
+    assert view.run.state == RunState.SUCCEEDED
+    assert view.waterfall(engine.now)

@@ -16,7 +16,9 @@ from runhook.services import git_access
 from runhook.store import attempts, events, jobs, locks, runs
 from runhook.store.database import Transaction
 
-WORK = ("command", "notebook")
+OUTCOMES = ("succeeded", "failed", "cancelled", "timed_out")
+LATEST = 2**33
+"""Seconds since 1970, some time in the year 2242: nothing happened later than this."""
 LONGEST_REPORTS = 4 * 1024 * 1024
 LOST = "the runner ended without a result: it was killed, or the machine was restarted"
 
@@ -46,11 +48,29 @@ def look(directory: Path, events_read: int) -> Sighting:
 
 
 def _result(directory: Path) -> Result | None:
+    """The result; one that cannot be used is a failure with the reason, never a run without end."""
     try:
-        return Result.load(directory)
+        result = Result.load(directory)
+        if result is not None and not _usable(result):
+            raise ValueError("it is not of the shape that a runner writes")
     except (OSError, ValueError, TypeError) as error:
         reason = f"the result of the attempt cannot be read: {error}"
         return Result("failed", datetime.now(UTC).timestamp(), reason=reason)
+    return result
+
+
+def _usable(result: Result) -> bool:
+    numbers = (result.exit_code, result.signal)
+    return (
+        result.outcome in OUTCOMES
+        and _is_instant(result.finished_at)
+        and all(each is None or (type(each) is int and abs(each) < 2**31) for each in numbers)
+        and all(each is None or isinstance(each, str) for each in (result.step, result.reason))
+    )
+
+
+def _is_instant(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < LATEST  # type: ignore[operator]
 
 
 def _reports(path: Path, offset: int) -> tuple[list[Report], int]:
@@ -69,9 +89,11 @@ def _reports(path: Path, offset: int) -> tuple[list[Report], int]:
 def _report(line: bytes) -> Report | None:
     """A line that is no report is left out: it must not stop the ones after it."""
     try:
-        return Report(**json.loads(line))
-    except (ValueError, TypeError):
+        report = Report(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
         return None
+    shaped = isinstance(report.kind, str) and isinstance(report.data, dict)
+    return report if shaped and _is_instant(report.at) else None
 
 
 def _text(path: Path) -> str | None:
@@ -111,10 +133,10 @@ def _note(tx: Transaction, attempt: Attempt, report: Report, now: datetime) -> N
     at = datetime.fromtimestamp(report.at, UTC)
     events.record(tx, Event(attempt.run_id, attempt.id, at, report.kind, report.data))
     match report.kind, report.data:
-        case "step_started", {"step": step} if step in WORK:
+        case "step_started", {"step": "command" | "notebook"}:
             attempts.update_attempt(tx, attempt.id, state=RunState.RUNNING, started_at=at)
             runs.transition(tx, attempt.run_id, to=RunState.RUNNING, now=at, attempt_id=attempt.id)
-        case "checked_out", data:
+        case "checked_out", {"url": str(), "path": str(), "commit": str()} as data:
             runs.add_commit(tx, attempt.run_id, data)
         case "host_key_unknown", {"host": host, "keys": keys}:
             git_access.note_host_keys(tx, host, keys, now)

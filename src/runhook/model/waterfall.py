@@ -36,16 +36,20 @@ def waterfall(
 
 
 def _steps(run: Run, reports: Sequence[Event], end: datetime) -> list[Step]:
-    finished = {event.data["step"]: event for event in reports if event.kind == "step_finished"}
+    finished = {_step(event): event for event in reports if event.kind == "step_finished"}
     bars = []
     for event in reports:
         if event.kind != "step_started":
             continue
-        name = event.data["step"]
+        name = _step(event)
         done = finished.get(name)
         note = str(done.data.get("note") or "") if done else ""
         bars.append(_bar(run, name, event.at, done.at if done else end, note))
     return bars
+
+
+def _step(event: Event) -> str:
+    return str(event.data.get("step"))
 
 
 def _bar(run: Run, name: str, start: datetime, end: datetime, note: str = "") -> Step:

@@ -30,7 +30,7 @@ BASE: dict[str, object] = {"command": "true"}
         ({"name": "x", "environment_variables": {"RUNHOOK_TOKEN": "x"}}, "spec.environment_variables", "server"),
         ({"name": "x", "python": "2.7"}, "spec.python", "match"),
         ({"name": "x", "retries": -1}, "spec.retries", "greater"),
-        ({"name": "x", "limits": {"time": 0}}, "spec.limits.time", "greater"),
+        ({"name": "x", "limits": {"time": 0}}, "spec.limits.time", "longer"),
     ],
 )  # fmt: skip
 def test_each_wrong_field_is_named_with_what_is_wrong(

@@ -20,7 +20,7 @@ from runhook.model.run import TERMINAL, TRANSITIONS, Event, RunState
 from runhook.model.schedule import Schedule
 from runhook.store import attempts, events, git, identities, jobs, locks, runs
 from runhook.store.database import Database, Transaction
-from runhook.store.schema import prepare, revision_of
+from runhook.store.schema import REVISION, prepare, revision_of
 from runhook.store.tables import metadata, new_id
 from tests.conformance.conftest import NOON, new_run
 from tests.conftest import ROOT
@@ -41,7 +41,7 @@ async def test_preparing_at_once_and_again_does_it_once(database_url: str) -> No
         )
         prepare(first.engine)
         with first.engine.connect() as connection:
-            assert revision_of(connection) == "0001"
+            assert revision_of(connection) == REVISION
 
 
 async def test_a_newer_database_is_refused(database: Database) -> None:
@@ -274,7 +274,7 @@ async def test_due_schedules_are_found_in_order(database: Database, job: Job) ->
     assert await database.read(lambda tx: jobs.due_schedules(tx, NOON, 10)) == []
     due = await database.read(lambda tx: jobs.due_schedules(tx, NOON + timedelta(days=1), 10))
     assert [each.rule.cron for each in due] == ["@hourly", "@daily"]
-    assert await database.read(jobs.next_fire) == NOON + timedelta(hours=1)
+    assert await database.read(jobs.next_due) == NOON + timedelta(hours=1)
 
 
 async def test_a_deleted_job_frees_its_name_and_is_removed_with_its_rows(

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from runhook.keys import Keys
 from runhook.model.job import JobSpec
+from runhook.model.quantity import seconds
 from runhook.model.run import Attempt, Run
 from runhook.model.source import Repository, workspace_path
 from runhook.runner.spec import EnvironmentRequest, RepositorySpec, RunSpec, Secrets
@@ -68,7 +69,7 @@ def run_spec(
         variables=spec.environment_variables or {},
         start_script=spec.start_script,
         notices=spec.not_offered(),
-        time_limit=spec.limits.time if spec.limits else None,
+        time_limit=seconds(spec.limits.time) if spec.limits and spec.limits.time else None,
         grace=site.grace,
         hint_socket=site.hint_socket,
     )

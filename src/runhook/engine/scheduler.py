@@ -28,7 +28,7 @@ class Scheduler:
     async def tick(self, now: datetime) -> bool:
         """Start a run for every fire that is due."""
         fired = await self._database.write(lambda tx: self._fire(tx, now))
-        self._next = await self._database.read(jobs.next_fire)
+        self._next = await self._database.read(jobs.next_due)
         self._now = now
         return fired > 0
 
@@ -41,10 +41,13 @@ class Scheduler:
     def _fire(self, tx: Transaction, now: datetime) -> int:
         due = jobs.due_schedules(tx, now, BATCH)
         for armed in due:
-            fire_at = armed.next_fire_at
-            jobs.set_next_fire(tx, armed.id, armed.rule.next_fire(max(now, fire_at)))
-            if find_by_fire(tx, armed.id, fire_at) is None:
-                self._start(tx, armed, fire_at, now)
+            assert armed.next_fire_at, "what is due has a next fire"
+            reached = now - armed.rule.delay(armed.id)
+            for fire_at in armed.rule.due(armed.next_fire_at, reached):
+                if find_by_fire(tx, armed.id, fire_at) is None:
+                    self._start(tx, armed, fire_at, now)
+            after = max(reached, armed.next_fire_at)
+            jobs.set_next_fire(tx, armed, armed.rule.next_fire(after), fired_at=now)
         return len(due)
 
     def _start(

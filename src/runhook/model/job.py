@@ -19,8 +19,12 @@ from pydantic import (
 )
 
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
+from runhook.model.limits import Limits
+from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
+from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule
 from runhook.model.source import Repository, workspace_path
+from runhook.model.trigger import After, StartedBy, Webhook
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -36,16 +40,6 @@ def _checked_path(path: str) -> str:
 
 Path = Annotated[str, AfterValidator(_checked_path)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
-
-
-class Limits(BaseModel):
-    """What a run may use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    time: float | None = Field(
-        default=None, gt=0, le=31 * 86_400, description="Seconds for the whole run."
-    )
 
 
 class JobSpec(BaseModel):
@@ -79,8 +73,36 @@ class JobSpec(BaseModel):
 
     schedule: str | None = Field(default=None, description="Shorthand of schedules[0].cron.")
     schedules: list[Schedule] | None = Field(default=None, max_length=32)
-    concurrency_policy: Literal["Allow", "Forbid", "Replace"] | None = None
-    retries: int | None = Field(default=None, ge=0, le=100)
+    triggers: list[StartedBy] | None = Field(
+        default=None, max_length=32, description="Webhooks, and other jobs whose success starts it."
+    )
+    concurrency_policy: Literal["Allow", "Forbid", "Replace"] | None = Field(
+        default=None, description="Shorthand of overlap: allow, skip or replace."
+    )
+    overlap: Overlap | None = Field(
+        default=None, description="When others of its runs are active: allow, queue, skip, replace."
+    )
+    max_running: int | None = Field(
+        default=None, ge=1, le=100_000, description="Runs at the same time; more wait."
+    )
+    max_queued: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="Runs that may wait; more are skipped."
+    )
+    pool: str | None = Field(
+        default=None,
+        pattern=NAME,
+        max_length=64,
+        description="A pool of places, set up on the server.",
+    )
+    priority: int | None = Field(
+        default=None, ge=-1000, le=1000, description="Higher ones leave the queue first."
+    )
+    queue_timeout: Duration | None = Field(
+        default=None, description="A run that waits longer ends as timed_out."
+    )
+    retries: int | None = Field(default=None, ge=0, le=100, description="Shorthand of retry.count.")
+    retry: Retry | None = None
+    retention: Retention | None = None
     limits: Limits | None = None
 
     image: Any = Field(default=None, description="Kept; used only where containers run.")
@@ -134,13 +156,69 @@ class JobSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _check_schedules(self) -> Self:
-        if not self.schedule:
-            return self
-        if self.schedules and self.schedules[0].cron != self.schedule:
-            raise ValueError("schedule: differs from schedules[0].cron; give only one of them")
-        Schedule(cron=self.schedule)
+    def _check_shorthands(self) -> Self:
+        """Both forms of one thing may be given, as long as they say the same."""
+        if self.schedule:
+            Schedule(cron=self.schedule)
+            if self.schedules and self.schedules[0].cron != self.schedule:
+                raise ValueError("schedule: differs from schedules[0].cron; give only one of them")
+        if self.retries is not None and self.retry and self.retry.count != self.retries:
+            raise ValueError("retries: differs from retry.count; give only one of them")
+        meant = CONCURRENCY.get(self.concurrency_policy or "")
+        if meant and self.overlap and meant != self.overlap:
+            raise ValueError(
+                f"concurrency_policy: {self.concurrency_policy} means overlap {meant}, which "
+                "differs from the overlap given; give only one of them"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _check_fillings(self) -> Self:
+        """Schedules and webhooks may fill declared parameters only."""
+        declared = self.parameters or {}
+        filling = [
+            *((f"schedules: number {i + 1}", e.parameters) for i, e in enumerate(self.rules)),
+            *((f"triggers: {each.webhook}", each.parameters) for each in self.webhooks),
+        ]
+        for what, parameters in filling:
+            for name in parameters or {}:
+                if name not in declared:
+                    raise ValueError(f"{what} gives a value to {name}, which is not declared")
+        return self
+
+    @model_validator(mode="after")
+    def _check_triggers(self) -> Self:
+        names = [each.webhook for each in self.webhooks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"triggers: two webhooks are called {name}")
+        if self.name in self.predecessors:
+            raise ValueError("triggers: a job cannot run after itself, it would never stop")
+        return self
+
+    @property
+    def webhooks(self) -> list[Webhook]:
+        """The webhooks among the triggers."""
+        return [each for each in self.triggers or [] if isinstance(each, Webhook)]
+
+    @property
+    def predecessors(self) -> list[str]:
+        """The names of the jobs whose success starts this one."""
+        return [each.after for each in self.triggers or [] if isinstance(each, After)]
+
+    @property
+    def on_overlap(self) -> Overlap:
+        """What a start does while other runs of the job are active."""
+        return self.overlap or CONCURRENCY.get(self.concurrency_policy or "", Overlap.ALLOW)
+
+    def running_limit(self, overlap: Overlap) -> int | None:
+        """How many runs may be alive at the same time; None for any number."""
+        return self.max_running or (None if overlap == Overlap.ALLOW else 1)
+
+    @property
+    def retrying(self) -> Retry:
+        """When an attempt is followed by another one."""
+        return self.retry or Retry(count=self.retries or 0)
 
     @property
     def repositories(self) -> list[Repository]:

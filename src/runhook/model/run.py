@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from runhook.model.policy import Overlap
+
 
 class RunState(StrEnum):
     """queued → starting → running → one of the terminal states.
@@ -28,7 +30,7 @@ TERMINAL = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.TIMED_OUT, S.LOST, S
 ACTIVE = frozenset(S) - TERMINAL
 _ENDINGS = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.TIMED_OUT, S.LOST})
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    S.QUEUED: frozenset({S.STARTING, S.CANCELLED, S.FAILED}),
+    S.QUEUED: frozenset({S.STARTING, S.CANCELLED, S.FAILED, S.TIMED_OUT}),
     S.STARTING: _ENDINGS | {S.RUNNING, S.QUEUED},
     S.RUNNING: _ENDINGS | {S.QUEUED},
 }
@@ -47,13 +49,19 @@ class Trigger(StrEnum):
     WEB = "web"
     CLI = "cli"
     SCHEDULE = "schedule"
-    RETRY = "retry"
+    BACKFILL = "backfill"
     WEBHOOK = "webhook"
+    JOB = "job"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One request to run a job, with its parameters and outcome."""
+    """One request to run a job, with its parameters and outcome.
+
+    While it is queued it starts not before `not_before_at` and gives up at `queue_expires_at`.
+    `caused_by` is the run whose success started it. `kept_bytes` is what its log and artifacts
+    take; `pruned_at` says that retention has removed them.
+    """
 
     id: str
     job_id: str
@@ -75,6 +83,15 @@ class Run:
     reason: str | None
     commits: list[dict[str, Any]]
     lock_id: str | None
+    overlap: Overlap
+    priority: int
+    pool: str | None
+    not_before_at: datetime | None
+    queue_expires_at: datetime | None
+    caused_by: str | None
+    pinned: bool
+    kept_bytes: int | None
+    pruned_at: datetime | None
 
 
 @dataclass(frozen=True)

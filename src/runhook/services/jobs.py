@@ -38,7 +38,12 @@ class JobView:
     def next_fire_at(self) -> datetime | None:
         """The next fire of any schedule that is not paused."""
         return min(
-            (armed.next_fire_at for armed in self.schedules if not armed.paused), default=None
+            (
+                armed.next_fire_at
+                for armed in self.schedules
+                if armed.next_fire_at and not armed.paused
+            ),
+            default=None,
         )
 
 

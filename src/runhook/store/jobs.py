@@ -1,11 +1,11 @@
 """Rows of jobs, the versions of their definitions, and their schedules."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from runhook.model.job import Job, JobSpec
 from runhook.model.schedule import Schedule
@@ -25,14 +25,17 @@ class JobVersion:
 
 @dataclass(frozen=True)
 class ArmedSchedule:
-    """A schedule of a job with its state; `next_fire_at` counts only while it is not paused."""
+    """A schedule of a job with its state; `next_fire_at` counts only while it is not paused, and is
+    None after the last fire. The run of a fire is made at `due_at`: later by the jitter."""
 
     id: str
     job_id: str
     position: int
     rule: Schedule
     paused: bool
-    next_fire_at: datetime
+    next_fire_at: datetime | None
+    due_at: datetime | None
+    fired_at: datetime | None
 
 
 def insert_job(
@@ -194,23 +197,31 @@ def replace_schedules(
             rule=rule,
             paused=paused,
             next_fire_at=known.next_fire_at if known else rule.next_fire(now),
+            due_at=None,
+            fired_at=known.fired_at if known else None,
         )
+        armed = replace(armed, due_at=_due_at(armed))
         values = vars(armed) | {"rule": rule.model_dump(mode="json", exclude_unset=True)}
         tx.execute(insert(schedules).values(**values))
     tx.publish("schedules", f"job/{job_id}")
 
 
-def _timing(rule: Schedule) -> tuple[str, str]:
-    return rule.cron, rule.zone
+def _timing(rule: Schedule) -> str:
+    return repr((rule.cron, rule.zone, rule.dst, rule.start, rule.end))
+
+
+def _due_at(armed: ArmedSchedule) -> datetime | None:
+    if armed.next_fire_at is None:
+        return None
+    return armed.next_fire_at + armed.rule.delay(armed.id)
 
 
 def pause_schedules(tx: Transaction, job_id: str, paused: bool, now: datetime) -> None:
     """Pause every schedule of a job, or let them go on with the first fire after `now`."""
     for armed in list_schedules(tx, job_id):
-        values: dict[str, Any] = {"paused": paused}
-        if not paused and armed.paused:
-            values["next_fire_at"] = armed.rule.next_fire(now)
-        tx.execute(update(schedules).where(schedules.c.id == armed.id).values(**values))
+        if armed.paused and not paused:
+            set_next_fire(tx, armed, armed.rule.next_fire(now))
+        tx.execute(update(schedules).where(schedules.c.id == armed.id).values(paused=paused))
     tx.publish("schedules", f"job/{job_id}")
 
 
@@ -224,23 +235,28 @@ def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[ArmedSched
     """Schedules whose next fire has come, the longest due first."""
     statement = (
         select(schedules)
-        .where(schedules.c.paused.is_(False), schedules.c.next_fire_at <= now)
-        .order_by(schedules.c.next_fire_at)
+        .where(schedules.c.paused.is_(False), schedules.c.due_at <= now)
+        .order_by(schedules.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return [_armed_of(row) for row in tx.execute(statement)]
 
 
-def next_fire(tx: Transaction) -> datetime | None:
+def next_due(tx: Transaction) -> datetime | None:
     """When the next schedule of all is due, None if there is none."""
-    statement = select(schedules.c.next_fire_at).where(schedules.c.paused.is_(False))
-    return tx.execute(statement.order_by(schedules.c.next_fire_at).limit(1)).scalar_one_or_none()
+    statement = select(func.min(schedules.c.due_at)).where(schedules.c.paused.is_(False))
+    earliest: datetime | None = tx.execute(statement).scalar_one()
+    return earliest
 
 
-def set_next_fire(tx: Transaction, schedule_id: str, at: datetime) -> None:
-    """Note when a schedule is due next."""
-    tx.execute(update(schedules).where(schedules.c.id == schedule_id).values(next_fire_at=at))
+def set_next_fire(
+    tx: Transaction, armed: ArmedSchedule, at: datetime | None, **facts: datetime
+) -> None:
+    """Note when a schedule fires next (None: never again); `facts` are further columns."""
+    due_at = _due_at(replace(armed, next_fire_at=at))
+    values = {"next_fire_at": at, "due_at": due_at, **facts}
+    tx.execute(update(schedules).where(schedules.c.id == armed.id).values(**values))
 
 
 def _job_of(row: Row[Any]) -> Job:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
 
+from runhook.model.policy import Overlap
 from runhook.model.run import ACTIVE, TERMINAL, Event, Run, RunState, Trigger, sources_of
 from runhook.store.database import Transaction
 from runhook.store.events import record
@@ -276,4 +277,9 @@ def run_of(row: Row[Any]) -> Run:
     """A Run from a row that holds the columns of `runs`."""
     names = Run.__dataclass_fields__
     values = {name: row._mapping[name] for name in names}
-    return Run(**values | {"state": RunState(row.state), "trigger": Trigger(row.trigger)})
+    words = {
+        "state": RunState(row.state),
+        "trigger": Trigger(row.trigger),
+        "overlap": Overlap(row.overlap),
+    }
+    return Run(**values | words)

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from runhook.errors import SettingsError
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest file in migrations/versions; a test keeps the two together."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -100,6 +101,9 @@ jobs = Table(
     Column("version", Integer, nullable=False),
     Column("spec", Json, nullable=False),
     Column("runs_created", Integer, nullable=False, default=0),
+    Column("max_running", Integer),
+    Column("pool", String(64)),
+    Column("served_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("created_by", Id),
@@ -125,8 +129,19 @@ schedules = Table(
     Column("position", Integer, nullable=False),
     Column("rule", Json, nullable=False),
     Column("paused", Boolean, nullable=False, default=False),
-    Column("next_fire_at", Instant, nullable=False),
-    Index("ix_schedules_due", "paused", "next_fire_at"),
+    Column("next_fire_at", Instant),
+    Column("due_at", Instant),
+    Column("fired_at", Instant),
+    Index("ix_schedules_due", "paused", "due_at"),
+)
+
+triggers = Table(
+    "triggers",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Index("ix_triggers_kind_name", "kind", "name"),
 )
 
 runs = Table(
@@ -152,12 +167,39 @@ runs = Table(
     Column("reason", Text),
     Column("commits", Json, nullable=False),
     Column("lock_id", String(64)),
+    Column("overlap", String(8), nullable=False, server_default="allow"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("pool", String(64)),
+    Column("not_before_at", Instant),
+    Column("queue_expires_at", Instant),
+    Column("caused_by", Id),
+    Column("pinned", Boolean, nullable=False, server_default=false()),
+    Column("kept_bytes", BigInteger),
+    Column("pruned_at", Instant),
     UniqueConstraint("job_id", "idempotency_key"),
     UniqueConstraint("schedule_id", "scheduled_for"),
     Index("ix_runs_state_created_at", "state", "created_at"),
     Index("ix_runs_job_id_state", "job_id", "state"),
     Index("ix_runs_job_id_number", "job_id", "number", unique=True),
+    Index("ix_runs_job_id_created_at_id", "job_id", "created_at", "id"),
+    Index("ix_runs_job_id_caused_by", "job_id", "caused_by", unique=True),
     Index("ix_runs_created_at_id", "created_at", "id"),
+)
+QUEUED = runs.c.state == "queued"
+Index(
+    "ix_runs_queue",
+    runs.c.job_id,
+    runs.c.priority,
+    runs.c.created_at,
+    runs.c.id,
+    sqlite_where=QUEUED,
+    postgresql_where=QUEUED,
+)
+Index(
+    "ix_runs_queue_expires_at",
+    runs.c.queue_expires_at,
+    sqlite_where=QUEUED,
+    postgresql_where=QUEUED,
 )
 
 attempts = Table(

@@ -24,7 +24,8 @@ from runhook.engine.dispatcher import Dispatcher
 from runhook.engine.hints import listen
 from runhook.engine.loop import run_loop, utc_now
 from runhook.engine.pruner import Pruner
-from runhook.engine.scheduler import Scheduler
+from runhook.engine.recovery import look_around
+from runhook.engine.scheduler import Scheduler, Watchdog
 from runhook.engine.watcher import SWEEP_SECONDS, Watcher
 from runhook.errors import NotFound, RunhookError, SettingsError
 from runhook.executors.local import LocalExecutor
@@ -33,14 +34,14 @@ from runhook.keys import Keys
 from runhook.places import run_directory, sole_server
 from runhook.runner.spec import Places
 from runhook.services import identities
-from runhook.services.site import Server, Site
-from runhook.settings import Settings
+from runhook.services.site import Capacity, Server, Site
+from runhook.settings import Settings, pools_of
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
 from runhook.web.pages import error_page, page_routes
 
 logger = logging.getLogger("runhook")
-LONG_WAIT = 30.0
+WATCHDOG_SECONDS = 30.0
 PRUNE_SECONDS = 60.0
 GRACEFUL_SECONDS = 1
 KEEP_ALIVE_SECONDS = 75
@@ -55,6 +56,7 @@ class Runhook:
     dispatcher: Dispatcher
     watcher: Watcher
     scheduler: Scheduler
+    watchdog: Watchdog
     pruner: Pruner
     application: Gate
 
@@ -80,17 +82,17 @@ def compose(settings: Settings, url: str) -> Runhook:
         grace=settings.runs_grace,
         hint_socket=str(sockets / "hints.sock"),
         url=url,
+        capacity=Capacity(settings.runs_limit, pools_of(settings.runs_pools)),
     )
-    server = Server(
-        database, bus, keys, site, settings.server_organization, settings.runs_limit, utc_now
-    )
+    server = Server(database, bus, keys, site, settings.server_organization, utc_now)
     executor = LocalExecutor(sockets)
     return Runhook(
         server=server,
         executor=executor,
-        dispatcher=Dispatcher(database, executor, keys, site, settings.runs_limit),
+        dispatcher=Dispatcher(database, executor, keys, site),
         watcher=Watcher(database, bus, executor, site),
         scheduler=Scheduler(database),
+        watchdog=Watchdog(database),
         pruner=Pruner(database, site),
         application=Gate(_application(server), server),
     )
@@ -153,9 +155,9 @@ async def running(parts: Runhook) -> AsyncIterator[None]:
     """The engine at work for as long as the block lasts. Runs go on after it."""
     with contextlib.ExitStack() as stack:
         await listen(parts.server.site.hint_socket, parts.watcher.tell, stack)
-        found = await parts.dispatcher.recover()
-        if found:
-            logger.warning("%d attempts were handed out again after a crash", found)
+        found = await look_around(parts.server.database, parts.executor, parts.server.site)
+        if found.sentence:
+            logger.info(found.sentence)
         async with asyncio.TaskGroup() as tasks:
             work = [
                 tasks.create_task(each) for each in (_check(parts.executor), *_loops(parts, stack))
@@ -173,9 +175,10 @@ def _loops(parts: Runhook, stack: contextlib.ExitStack) -> Iterator[Coroutine[No
     """Each loop with the hints that wake it, and how long a lost hint may delay it."""
     bus = parts.server.bus
     loops = (
-        ("dispatcher", parts.dispatcher.tick, ("queued", "ended"), lambda: LONG_WAIT),
+        ("dispatcher", parts.dispatcher.tick, ("queued", "ended"), parts.dispatcher.wait),
         ("watcher", parts.watcher.tick, ("attempts", "cancel"), lambda: SWEEP_SECONDS),
         ("scheduler", parts.scheduler.tick, ("schedules",), parts.scheduler.wait),
+        ("watchdog", parts.watchdog.tick, (), lambda: WATCHDOG_SECONDS),
         ("pruner", parts.pruner.tick, ("deleted",), lambda: PRUNE_SECONDS),
     )
     for name, tick, topics, wait in loops:

@@ -59,6 +59,9 @@ class Settings:
         "database", "", "postgresql://… ; empty: one SQLite file in the data directory."
     )
     runs_limit: int = _setting("runs", default_run_limit, "Runs at the same time; more are queued.")
+    runs_pools: str = _setting(
+        "runs", "", "Pools and their places, such as gpu=2, licence=1; a job's `pool` takes one."
+    )
     runs_grace: float = _setting(
         "runs", 10.0, "Seconds between asking a run to stop and ending it, at each step."
     )
@@ -102,6 +105,19 @@ def load(
     data = given.get("server_data") or from_environ.get("server_data") or Settings().server_data
     values = _from_file(file, Path(data)) | from_environ | given
     return Settings(**{name: _converted(name, value) for name, value in values.items()})
+
+
+def pools_of(text: str) -> dict[str, int]:
+    """`gpu=2, licence=1` → {"gpu": 2, "licence": 1}. SettingsError for anything else."""
+    pools: dict[str, int] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, places = (part.strip() for part in item.partition("="))
+        if not name or not places.isdecimal() or name in pools:
+            raise SettingsError(
+                f"cannot start: {PREFIX}RUNS_POOLS: {item!r} is no pool; write gpu=2, licence=1"
+            )
+        pools[name] = int(places)
+    return pools
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:

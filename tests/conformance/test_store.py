@@ -3,7 +3,7 @@
 import asyncio
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from runhook.model.git_access import GitCredentialInfo, KnownHost
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import TERMINAL, TRANSITIONS, Event, RunState
 from runhook.model.schedule import Schedule
-from runhook.store import attempts, events, git, identities, jobs, locks, runs
+from runhook.store import events, git, identities, jobs, locks, queue, runs
 from runhook.store.database import Database, Transaction
 from runhook.store.schema import REVISION, prepare, revision_of
 from runhook.store.tables import metadata, new_id
@@ -87,7 +87,7 @@ async def test_no_run_is_claimed_twice(database: Database, job: Job) -> None:
 
     async def claim() -> list[str]:
         claimed = await database.write(
-            lambda tx: attempts.claim(tx, limit=4, executor="test", now=NOON)
+            lambda tx: queue.claim(tx, room=4, pools={}, executor="test", now=NOON)
         )
         return [run.id for run, _ in claimed]
 
@@ -101,11 +101,49 @@ async def test_claims_follow_the_order_of_the_starts(database: Database, job: Jo
         await database.write(
             lambda tx, n=n: runs.insert_run(tx, new_run(job, created_at=NOON + n * SECOND))
         )
-        for n in (3, 1, 2)
+        for n in (3, 1, 2)  # the clock was set back: numbers say what came first
     ]
-    claimed = await database.write(lambda tx: attempts.claim(tx, limit=2, executor="x", now=NOON))
-    assert [run.id for run, _ in claimed] == [created[1].id, created[2].id]
+    claimed = await database.write(
+        lambda tx: queue.claim(tx, room=2, pools={}, executor="x", now=NOON)
+    )
+    assert [run.id for run, _ in claimed] == [created[0].id, created[1].id]
     assert {attempt.number for _, attempt in claimed} == {1}
+
+
+async def test_jobs_take_turns_so_that_a_long_queue_starves_nobody(database: Database) -> None:
+    async def job(name: str, **rules: object) -> Job:
+        spec = JobSpec.model_validate({"name": name, "command": "true", **rules})
+        return await database.write(
+            lambda tx: jobs.insert_job(tx, "main/admin", spec, user_id=None, now=NOON)
+        )
+
+    async def queue_run(job: Job, seconds: int, **more: object) -> None:
+        new = new_run(job, created_at=NOON + seconds * SECOND, **more)
+        await database.write(lambda tx: runs.insert_run(tx, new))
+
+    long, short = await job("long"), await job("short")
+    one, gpu = await job("one", max_running=1), await job("gpu", pool="gpu")
+    for n in range(20):
+        await queue_run(long, n)
+    await queue_run(short, 100)
+    for n in (101, 102):
+        await queue_run(one, n)
+        await queue_run(gpu, n + 10, pool="gpu")
+    await queue_run(short, 103, priority=5)
+    await queue_run(short, 104, not_before_at=NOON + 60 * SECOND)
+
+    async def claim(room: int, now: datetime = NOON) -> list[str]:
+        names = {each.id: each.name for each in (long, short, one, gpu)}
+        claimed = await database.write(
+            lambda tx: queue.claim(tx, room=room, pools={"gpu": 1}, executor="x", now=now)
+        )
+        return [names[run.job_id] for run, _ in claimed]
+
+    assert await claim(1) == ["short"], "the highest priority leaves first"
+    assert await claim(4) == ["long", "one", "gpu", "long"], "the one with the fewest alive"
+    assert await claim(9) == ["short", *["long"] * 8], "limits and pools hold, one is kept back"
+    later = NOON + 60 * SECOND
+    assert await claim(1, later) == ["short"]
 
 
 async def test_runs_of_a_job_are_numbered_without_gaps(database: Database, job: Job) -> None:
@@ -186,7 +224,7 @@ async def test_activity_counts_what_lives_and_sees_the_queue(database: Database,
 
     assert not await activity()
     made = [await database.write(lambda tx: runs.insert_run(tx, new_run(job))) for _ in range(3)]
-    await database.write(lambda tx: attempts.claim(tx, limit=2, executor="x", now=NOON))
+    await database.write(lambda tx: queue.claim(tx, room=2, pools={}, executor="x", now=NOON))
     await database.write(
         lambda tx: [runs.transition(tx, each.id, to=RunState.RUNNING, now=NOON) for each in made]
     )
@@ -273,7 +311,11 @@ async def test_due_schedules_are_found_in_order(database: Database, job: Job) ->
     await database.write(lambda tx: jobs.replace_schedules(tx, job.id, rules, NOON))
     assert await database.read(lambda tx: jobs.due_schedules(tx, NOON, 10)) == []
     due = await database.read(lambda tx: jobs.due_schedules(tx, NOON + timedelta(days=1), 10))
-    assert [each.rule.cron for each in due] == ["@hourly", "@daily"]
+    armed = {
+        each.id: each.rule.cron
+        for each in await database.read(lambda tx: jobs.list_schedules(tx, job.id))
+    }
+    assert [armed[schedule_id] for schedule_id in due] == ["@hourly", "@daily"]
     assert await database.read(jobs.next_due) == NOON + timedelta(hours=1)
 
 

@@ -15,9 +15,9 @@ from runhook.keys import Keys
 from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run, Trigger
-from runhook.runner.spec import Places
+from runhook.runner.spec import Outcome, Places
 from runhook.services import identities, jobs, runs
-from runhook.services.site import Site
+from runhook.services.site import Capacity, Site
 from runhook.store.database import Database, sqlite_url
 from runhook.store.schema import prepare
 from runhook.testing import FakeExecutor
@@ -55,7 +55,23 @@ class Engine:
         return await self.database.read(lambda tx: runs.get(tx, self.caller, run.id))
 
     async def view(self, run: Run) -> runs.RunView:
-        return await self.database.read(lambda tx: runs.view(tx, self.caller, run.id))
+        capacity = self.site.capacity
+        return await self.database.read(
+            lambda tx: runs.view(tx, self.caller, run.id, capacity, self.now)
+        )
+
+    async def waiting(self, run: Run) -> str:
+        """What a queued run waits for, in words."""
+        waiting = (await self.view(run)).waiting
+        return waiting.sentence if waiting else ""
+
+    async def end(self, run: Run, outcome: Outcome = "succeeded", exit_code: int = 0) -> None:
+        """The latest attempt of the run ends like this."""
+        attempt = (await self.view(run)).attempt
+        assert attempt
+        self.executor.finish(attempt.id, outcome, self.now.timestamp(), exit_code)
+        self.watcher.tell(attempt.id)
+        await self.settle()
 
     async def runs_of(self, job: Job) -> list[Run]:
         return await self.database.read(
@@ -85,12 +101,19 @@ def make_engine(tmp_path: Path) -> Callable[[Database, FakeExecutor], Engine]:
 
     def make(database: Database, executor: FakeExecutor) -> Engine:
         keys = Keys.open(tmp_path / "keys")
-        site = Site(tmp_path / "attempts", Places(str(tmp_path / "cache")), 1.0, "", "http://test")
+        site = Site(
+            tmp_path / "attempts",
+            Places(str(tmp_path / "cache")),
+            1.0,
+            "",
+            "http://test",
+            Capacity(LIMIT, {"gpu": 1}),
+        )
         bus = database.bus
         return Engine(
             database,
             executor,
-            Dispatcher(database, executor, keys, site, LIMIT),
+            Dispatcher(database, executor, keys, site),
             Watcher(database, bus, executor, site),
             Scheduler(database),
             site,

@@ -62,7 +62,8 @@ async def test_runs_above_the_limit_wait_their_turn_in_order(engine: Engine) -> 
     await engine.settle()
     states = [(await engine.run(run)).state for run in started]
     assert states == [RunState.STARTING] * LIMIT + [RunState.QUEUED] * 2
-    assert [(await engine.view(run)).position for run in started[LIMIT:]] == [0, 1]
+    waiting = [await engine.waiting(run) for run in started[LIMIT:]]
+    assert waiting == ["next; the server runs 2 at a time", "1 ahead; the server runs 2 at a time"]
 
     first = next(iter(engine.executor.specs))
     engine.executor.finish(first, "failed", engine.now.timestamp(), 1)
@@ -88,10 +89,11 @@ async def test_what_is_gone_without_a_result_is_lost_with_a_reason(engine: Engin
     run = await engine.start(await engine.job())
     await engine.settle()
     engine.executor.vanish(only_attempt(engine))
-    engine.watcher.tell(only_attempt(engine))
-    await engine.settle()
-    ended = await engine.run(run)
-    assert ended.state == RunState.LOST
+    for state in (RunState.STARTING, RunState.LOST):
+        engine.watcher.tell(only_attempt(engine))
+        await engine.settle()
+        ended = await engine.run(run)
+        assert ended.state == state
     assert "without a result" in (ended.reason or "")
 
 
@@ -130,7 +132,6 @@ async def test_a_restarted_server_adopts_what_lives_and_starts_nothing_twice(
     await engine.settle()
     restarted = make_engine(engine.database, engine.executor)
     restarted.caller = engine.caller
-    assert await restarted.dispatcher.recover() == 0
     await restarted.settle()
     assert engine.executor.starts == 1
     engine.executor.finish(only_attempt(engine), "succeeded", engine.now.timestamp(), 0)
@@ -146,7 +147,7 @@ async def test_what_was_claimed_before_a_crash_is_handed_out_after_it(
     run = await engine.start(await engine.job())
     await engine.database.write(lambda tx: engine.dispatcher._claim(tx, engine.now))
     restarted = make_engine(engine.database, engine.executor)
-    assert await restarted.dispatcher.recover() == 1
+    await restarted.dispatcher.tick(engine.now)
     assert engine.executor.phases[only_attempt(engine)] == Phase.RUNNING
     assert (await engine.run(run)).state == RunState.STARTING
 
@@ -154,10 +155,25 @@ async def test_what_was_claimed_before_a_crash_is_handed_out_after_it(
 async def test_an_executor_that_refuses_fails_the_run_with_its_words(engine: Engine) -> None:
     engine.executor.refuse = "no room on this machine"
     run = await engine.start(await engine.job())
-    await engine.settle()
+    for _ in range(3):
+        assert (await engine.run(run)).state in (RunState.QUEUED, RunState.STARTING)
+        await engine.settle()
+        engine.pass_time(seconds=5)
     ended = await engine.run(run)
     assert (ended.state, ended.step) == (RunState.FAILED, "spawn")
     assert "no room on this machine" in (ended.reason or "")
+
+
+async def test_an_executor_that_refuses_for_a_moment_costs_a_moment(engine: Engine) -> None:
+    engine.executor.refuse = "busy"
+    run = await engine.start(await engine.job())
+    await engine.settle()
+    assert engine.dispatcher.wait() == 1
+    engine.executor.refuse = ""
+    engine.pass_time(seconds=1)
+    await engine.settle()
+    await engine.end(run)
+    assert (await engine.run(run)).state == RunState.SUCCEEDED
 
 
 async def test_a_due_schedule_fires_once_and_late_fires_do_not_pile_up(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from runhook.errors import Invalid
 from runhook.model.job import Job
 from runhook.model.run import Trigger
 from runhook.services import jobs, runs
-from runhook.services.repositories import require_allowed
+from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 
 RECENT = 20
@@ -48,7 +48,7 @@ def _edge(key: list[Any] | None) -> tuple[str, str] | None:
 
 async def create(call: Call) -> Response:
     spec = jobs.parse_spec(spec_values(await call.object()))
-    require_allowed(spec, call.server.site)
+    require_possible(spec, call.server.site)
     job = await call.write(lambda tx: jobs.create(tx, call.caller, spec, call.now))
     return await _answer(call, job, status=201)
 
@@ -65,7 +65,7 @@ async def change(call: Call) -> Response:
     def work(tx: Transaction) -> Job:
         job = jobs.get(tx, call.caller, call.path("job_id"), "jobs:write")
         spec = jobs.parse_spec(with_changes(job.spec.recipe_spec(), body))
-        require_allowed(spec, call.server.site)
+        require_possible(spec, call.server.site)
         return jobs.change(tx, call.caller, job.id, spec, call.now)
 
     return await _answer(call, await call.write(work))

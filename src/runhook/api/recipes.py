@@ -9,7 +9,7 @@ from runhook.api.shapes import recipe_json
 from runhook.errors import Invalid, NotFound
 from runhook.model.job import JobSpec
 from runhook.services import jobs
-from runhook.services.repositories import require_allowed
+from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 
 WRITTEN = {"schema_version", "type", "spec"}
@@ -19,7 +19,7 @@ READ_ONLY = {"state", "warnings"}
 async def apply(call: Call) -> Response:
     """Create the job, or change the one of that owner and name."""
     spec = _spec_of(await call.object())
-    require_allowed(spec, call.server.site)
+    require_possible(spec, call.server.site)
 
     def work(tx: Transaction) -> dict[str, Any]:
         job, action = jobs.apply(tx, call.caller, spec, call.now)

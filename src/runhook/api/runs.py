@@ -17,6 +17,7 @@ from runhook.services import runs
 from runhook.store.database import Transaction
 
 LARGEST_OFFSET = 2**53
+MOST_ATTEMPTS = 10_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,13 +72,19 @@ def _edge(key: list[Any] | None) -> tuple[datetime, str] | None:
 
 
 async def get(call: Call) -> Response:
-    view = await call.read(lambda tx: runs.view(tx, call.caller, call.path("run_id")))
+    view = await _view(call)
     return Json(run_view_json(call.server, view, call.now))
+
+
+async def _view(call: Call) -> runs.RunView:
+    run_id, capacity, now = call.path("run_id"), call.server.site.capacity, call.now
+    return await call.read(lambda tx: runs.view(tx, call.caller, run_id, capacity, now))
 
 
 async def cancel(call: Call) -> Response:
     def work(tx: Transaction) -> runs.RunView:
-        return runs.view_of(tx, runs.cancel(tx, call.caller, call.path("run_id"), call.now))
+        run = runs.cancel(tx, call.caller, call.path("run_id"), call.now)
+        return runs.view_of(tx, run, call.server.site.capacity, call.now)
 
     return Json(run_view_json(call.server, await call.write(work), call.now))
 
@@ -89,7 +96,7 @@ async def lock(call: Call) -> Response:
 
 
 async def log(call: Call) -> Response:
-    view = await call.read(lambda tx: runs.view(tx, call.caller, call.path("run_id")))
+    view = await _view(call)
     accepts = call.request.headers.get("accept", "")
     if call.flag("follow") or "text/event-stream" in accepts:
         return _event_stream(call, view)
@@ -115,16 +122,17 @@ def _event_stream(call: Call, view: runs.RunView) -> Response:
 async def _events(call: Call, view: runs.RunView, offset: int) -> AsyncIterator[bytes]:
     """Server-sent events (WHATWG HTML, section 9.2): `log` with a JSON text, then one `end`.
 
-    The id is the offset after the text, so a browser that comes back goes on where it was. A run
-    without an attempt has no log yet: the stream waits for one.
+    The id is the offset after the text, so a browser that comes back goes on where it was. An
+    attempt that has not begun yet has no log: the stream waits for it.
     """
     run_id, bus = view.run.id, call.server.bus
+    wanted = max(1, call.number("attempt", 0, MOST_ATTEMPTS))
     with bus.subscribe(f"run/{run_id}") as hint:
-        while not view.attempts and view.run.state not in TERMINAL:
+        while len(view.attempts) < wanted and view.run.state not in TERMINAL:
             await hint.wait(logs.HEARTBEAT_SECONDS)
             yield b": waiting\n\n"
-            view = await call.read(lambda tx: runs.view(tx, call.caller, run_id))
-    attempt = _attempt(call, view)
+            view = await _view(call)
+    attempt = _attempt(call, view) if len(view.attempts) >= wanted else None
     path = _log_path(call, attempt)
     if attempt and path:
         topics = (f"log/{attempt.id}", f"run/{run_id}")
@@ -148,7 +156,7 @@ async def _ended(call: Call, attempt: Attempt) -> bool:
 
 def _attempt(call: Call, view: runs.RunView) -> Attempt | None:
     """The attempt that `?attempt=` names, else the latest; None if there is none yet."""
-    number = call.number("attempt", 0, 10_000)
+    number = call.number("attempt", 0, MOST_ATTEMPTS)
     if not number:
         return view.attempt
     for attempt in view.attempts:

@@ -7,12 +7,17 @@ from typing import Any
 
 from runhook.model.access import User
 from runhook.model.job import Job
+from runhook.model.policy import CONCURRENCY
 from runhook.model.run import Attempt, Run, RunState, Step
 from runhook.services.jobs import JobView
 from runhook.services.runs import RunView
 from runhook.services.site import Server
 from runhook.store.jobs import ArmedSchedule, JobVersion
 
+RULES = (
+    "limits overlap max_running max_queued pool priority queue_timeout retry retention triggers"
+).split()
+"""Fields of a definition that stand in a job object as they were given."""
 DEFAULT_WORKING_DIRECTORY = "/home/jovyan/workspace"
 FAILURES = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
 
@@ -103,7 +108,7 @@ def job_json(server: Server, view: JobView) -> dict[str, Any]:
         "is_spot": bool(spec.use_spot_instance),
         "start_dind": bool(spec.start_dind),
         "scale": spec.scale or 1,
-        "retries": spec.retries or 0,
+        "retries": spec.retrying.count,
         "k8s_name": f"id-{job.id}",
         "require_restart": False,
         "resource_type": "job",
@@ -123,7 +128,7 @@ def job_json(server: Server, view: JobView) -> dict[str, Any]:
         "git_repositories": given.get("git_repositories") or [],
         "environment": given.get("environment"),
         "python": spec.python,
-        "limits": given.get("limits"),
+        **{name: given.get(name) for name in RULES},
         "schedules": [schedule_json(armed) for armed in view.schedules],
         "next_fire_at": instant(view.next_fire_at),
         "warnings": spec.not_offered(),
@@ -131,12 +136,15 @@ def job_json(server: Server, view: JobView) -> dict[str, Any]:
 
 
 def schedule_json(armed: ArmedSchedule) -> dict[str, Any]:
+    """A schedule as it was given, and what it will do."""
     return {
+        **armed.rule.model_dump(mode="json", exclude_unset=True),
         "id": armed.id,
-        "cron": armed.rule.cron,
         "zone": armed.rule.zone,
         "paused": armed.paused,
         "next_fire_at": None if armed.paused else instant(armed.next_fire_at),
+        "due_at": None if armed.paused else instant(armed.due_at),
+        "fired_at": instant(armed.fired_at),
         "explained": armed.rule.explain(),
     }
 
@@ -145,7 +153,8 @@ def _cron_options(view: JobView) -> dict[str, Any] | None:
     rules = view.job.spec.rules
     if not rules:
         return None
-    policy = view.job.spec.concurrency_policy or "Allow"
+    policies = {meant: word for word, meant in CONCURRENCY.items()}
+    policy = policies.get(view.job.spec.on_overlap, "Allow")
     return {"schedule": rules[0].cron, "concurrency_policy": policy}
 
 
@@ -243,6 +252,13 @@ def run_json(server: Server, run: Run) -> dict[str, Any]:
         "step": run.step,
         "reason": run.reason,
         "lock": run.lock_id,
+        "priority": run.priority,
+        "pool": run.pool,
+        "caused_by": run.caused_by,
+        "pinned": run.pinned,
+        "pruned_at": instant(run.pruned_at),
+        "not_before_at": instant(run.not_before_at),
+        "queue_expires_at": instant(run.queue_expires_at),
         "cancel_requested_at": instant(run.cancel_requested_at),
         "created_at": instant(run.created_at),
         "started_at": instant(run.started_at),
@@ -256,7 +272,8 @@ def run_view_json(server: Server, view: RunView, now: datetime) -> dict[str, Any
         **run_json(server, view.run),
         "job_name": view.job.name,
         "started_by": view.started_by,
-        "position": view.position,
+        "position": view.waiting.ahead if view.waiting else None,
+        "waiting": view.waiting.sentence if view.waiting else None,
         "attempts": [attempt_json(attempt) for attempt in view.attempts],
         "waterfall": [step_json(step) for step in view.waterfall(now)],
     }

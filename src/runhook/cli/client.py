@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx2
 
 TIMEOUT_SECONDS = 60.0
+ENDED = ("succeeded", "failed", "cancelled", "timed_out", "lost", "skipped")
 Json = dict[str, Any]
 
 
@@ -103,14 +104,17 @@ class Client:
             yield from answer.iter_bytes()
 
     def follow(self, run_id: str) -> Iterator[str]:
-        """The log's text as it is written, until the run has ended. A connection that breaks is
-        made again, and the text goes on where it was."""
-        offset = 0
+        """The text of the log as it is written, of one attempt after the other, until the run has
+        ended. A connection that breaks is made again, and the text goes on where it was."""
+        attempt, offset = 1, 0
         while True:
             try:
-                for event, identity, data in self._events(run_id, offset):
-                    if event == "end":
+                for event, identity, data in self._events(run_id, attempt, offset):
+                    if event == "end" and data["state"] in ENDED:
                         return
+                    if event == "end":
+                        attempt, offset = attempt + 1, 0
+                        break
                     offset = int(identity)
                     yield str(data)
             except httpx2.TransportError:
@@ -120,10 +124,10 @@ class Client:
         """A one-time link that signs a browser in and shows `page`."""
         return str(self._ask("POST", "/api/user/sign-in-link", json={"next": page})["url"])
 
-    def _events(self, run_id: str, offset: int) -> Iterator[tuple[str, str, Any]]:
+    def _events(self, run_id: str, attempt: int, offset: int) -> Iterator[tuple[str, str, Any]]:
         """Server-sent events as (event, id, data)."""
         event = identity = ""
-        query = {"follow": "1", "offset": str(offset)}
+        query = {"follow": "1", "attempt": str(attempt), "offset": str(offset)}
         with self._stream(f"/api/runs/{run_id}/log", query) as answer:
             for line in answer.iter_lines():
                 name, _, value = line.partition(": ")

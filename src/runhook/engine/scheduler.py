@@ -1,20 +1,26 @@
-"""Firing schedules: each due fire becomes one run, at most once, whoever asks."""
+"""Firing schedules: each due fire becomes one run, at most once, whoever asks.
 
+Every schedule is fired in a transaction of its own, so that one which cannot be fired holds up no
+other. A fire that fails stays due: it is tried again, and no error disables a schedule.
+"""
+
+import asyncio
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runhook.errors import RunhookError
 from runhook.model.access import Caller
 from runhook.model.run import Trigger
+from runhook.model.schedule import MISSED_AFTER
 from runhook.services import runs as run_service
 from runhook.store import jobs
 from runhook.store.database import Database, Transaction
 from runhook.store.jobs import ArmedSchedule
-from runhook.store.runs import find_by_fire
 
 logger = logging.getLogger("runhook.engine")
-BATCH = 200
+BATCH = 500
 LONGEST_WAIT = 60.0
+PAUSE = 1.0
 
 
 class Scheduler:
@@ -22,45 +28,83 @@ class Scheduler:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._next: datetime | None = None
-        self._now: datetime | None = None
+        self._wait = LONGEST_WAIT
 
     async def tick(self, now: datetime) -> bool:
         """Start a run for every fire that is due."""
-        fired = await self._database.write(lambda tx: self._fire(tx, now))
-        self._next = await self._database.read(jobs.next_due)
-        self._now = now
-        return fired > 0
+        due = await self._database.read(lambda tx: jobs.due_schedules(tx, now, BATCH))
+        fired = await asyncio.gather(*(self._fire(schedule_id, now) for schedule_id in due))
+        if any(fired):
+            return True
+        next_due = await self._database.read(jobs.next_due)
+        seconds = (next_due - now).total_seconds() if next_due else LONGEST_WAIT
+        self._wait = min(LONGEST_WAIT, max(PAUSE if due else 0.0, seconds))
+        return False
 
     def wait(self) -> float:
         """Seconds until the next fire, as far as known; a moved clock costs at most a minute."""
-        if self._next is None or self._now is None:
-            return LONGEST_WAIT
-        return min(LONGEST_WAIT, max(0.0, (self._next - self._now).total_seconds()))
+        return self._wait
 
-    def _fire(self, tx: Transaction, now: datetime) -> int:
-        due = jobs.due_schedules(tx, now, BATCH)
-        for armed in due:
-            assert armed.next_fire_at, "what is due has a next fire"
-            reached = now - armed.rule.delay(armed.id)
-            for fire_at in armed.rule.due(armed.next_fire_at, reached):
-                if find_by_fire(tx, armed.id, fire_at) is None:
-                    self._start(tx, armed, fire_at, now)
-            after = max(reached, armed.next_fire_at)
-            jobs.set_next_fire(tx, armed, armed.rule.next_fire(after), fired_at=now)
-        return len(due)
-
-    def _start(
-        self, tx: Transaction, armed: ArmedSchedule, fire_at: datetime, now: datetime
-    ) -> None:
-        job = jobs.get_job(tx, armed.job_id)
-        if job is None:
-            return
-        caller = Caller(job.created_by or "", "schedule", job.owner)
-        request = run_service.StartRequest(
-            Trigger.SCHEDULE, schedule_id=armed.id, scheduled_for=fire_at
-        )
+    async def _fire(self, schedule_id: str, now: datetime) -> bool:
+        """Was something done? An error is logged; the schedule stays due."""
         try:
-            run_service.start(tx, caller, job.id, request, now)
-        except RunhookError as error:
-            logger.warning("schedule %s of %s could not start a run: %s", armed.id, job.name, error)
+            return await self._database.write(lambda tx: fire(tx, schedule_id, now))
+        except Exception:
+            logger.exception("schedule %s could not be fired and will be tried again", schedule_id)
+            return False
+
+
+def fire(tx: Transaction, schedule_id: str, now: datetime) -> bool:
+    """Start the runs of a schedule that is due, and note its next fire. False if it is not due (any
+    more). Its jitter moves it as a whole: it lives that much behind the clock."""
+    armed = jobs.get_schedule(tx, schedule_id)
+    if armed is None or armed.paused or armed.due_at is None or armed.due_at > now:
+        return False
+    assert armed.next_fire_at, "what is due has a next fire"
+    reached = now - armed.rule.delay(armed.id)
+    fires = armed.rule.due(armed.next_fire_at, reached)
+    if reached - armed.next_fire_at >= MISSED_AFTER:
+        kept = f"{len(fires)} of the missed fires are run" if fires else "none is run"
+        logger.warning(
+            "schedule %s is late by %s: %s", armed.id, reached - armed.next_fire_at, kept
+        )
+    for at in fires:
+        _start(tx, armed, at, now)
+    following = armed.rule.next_fire(max(reached, armed.next_fire_at))
+    jobs.set_next_fire(tx, armed, following, fired_at=now)
+    return True
+
+
+def _start(tx: Transaction, armed: ArmedSchedule, fire_at: datetime, now: datetime) -> None:
+    job = jobs.get_job(tx, armed.job_id)
+    if job is None:
+        return
+    caller = Caller(job.created_by or "", "schedule", job.owner)
+    request = run_service.StartRequest(
+        Trigger.SCHEDULE,
+        armed.rule.parameters or {},
+        schedule_id=armed.id,
+        scheduled_for=fire_at,
+        overlap=armed.rule.overlap,
+    )
+    try:
+        run_service.start(tx, caller, job.id, request, now)
+    except RunhookError as error:
+        logger.warning("schedule %s of %s could not start a run: %s", armed.id, job.name, error)
+
+
+class Watchdog:
+    """Says which enabled schedules are late: they fire by themselves, and should have."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._told: frozenset[str] = frozenset()
+
+    async def tick(self, now: datetime) -> bool:
+        """Log each schedule once while it is late."""
+        limit = now - MISSED_AFTER - timedelta(seconds=PAUSE)
+        late = await self._database.read(lambda tx: jobs.due_schedules(tx, limit, BATCH))
+        for schedule_id in frozenset(late) - self._told:
+            logger.error("schedule %s is enabled and late", schedule_id)
+        self._told = frozenset(late)
+        return False

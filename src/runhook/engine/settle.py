@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from runhook.model.run import TERMINAL, Attempt, Event, Run, RunState
+from runhook.model.run import Attempt, Event, Run, RunState
 from runhook.runner.spec import Report, Result
 from runhook.services import git_access
-from runhook.store import attempts, events, jobs, locks, runs
+from runhook.services.outcomes import end_attempt
+from runhook.store import attempts, events, locks, runs
 from runhook.store.database import Transaction
 
 OUTCOMES = ("succeeded", "failed", "cancelled", "timed_out")
 LATEST = 2**33
 """Seconds since 1970, some time in the year 2242: nothing happened later than this."""
 LONGEST_REPORTS = 4 * 1024 * 1024
-LOST = "the runner ended without a result: it was killed, or the machine was restarted"
 
 
 @dataclass(frozen=True)
@@ -103,10 +102,13 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def settle(tx: Transaction, attempt: Attempt, seen: Sighting, *, now: datetime, lost: bool) -> bool:
+def settle(
+    tx: Transaction, attempt: Attempt, seen: Sighting, *, now: datetime, lost: str | None
+) -> bool:
     """Write down what was seen; True if the attempt has ended with it.
 
-    `lost`: the executor says the attempt is gone, which counts only if it left no result.
+    `lost`: the executor says that the attempt is gone, and why; it counts only if there is no
+    result.
     """
     run = runs.get_run(tx, attempt.run_id)
     current = attempts.get_attempt(tx, attempt.id)
@@ -123,9 +125,9 @@ def settle(tx: Transaction, attempt: Attempt, seen: Sighting, *, now: datetime, 
         attempts.update_attempt(tx, attempt.id, events_read=seen.events_read)
         tx.publish(f"run/{run.id}")
     if seen.result:
-        _finish(tx, run, current, seen.result, seen.lock, now)
+        _finish(tx, run, current, seen.result, seen.lock)
     elif lost:
-        _lose(tx, run, current, now)
+        _lose(tx, run, current, lost, now)
     return bool(seen.result or lost)
 
 
@@ -142,61 +144,26 @@ def _note(tx: Transaction, attempt: Attempt, report: Report, now: datetime) -> N
             git_access.note_host_keys(tx, host, keys, now)
 
 
-def _finish(
-    tx: Transaction, run: Run, attempt: Attempt, result: Result, lock: str | None, now: datetime
-) -> None:
-    lock_id = locks.keep_lock(tx, lock) if lock else None
-    facts: dict[str, Any] = {
-        "exit_code": result.exit_code,
-        "step": result.step,
-        "reason": result.reason,
-    }
-    at = datetime.fromtimestamp(result.finished_at, UTC)
+def _finish(tx: Transaction, run: Run, attempt: Attempt, result: Result, lock: str | None) -> None:
+    if lock:
+        runs.update_run(tx, run.id, lock_id=locks.keep_lock(tx, lock))
     state = RunState(result.outcome)
-    attempts.update_attempt(
-        tx, attempt.id, state=state, signal=result.signal, finished_at=at, **facts
+    kept = run.reason if state == RunState.CANCELLED else None
+    end_attempt(
+        tx,
+        run,
+        attempt,
+        state,
+        datetime.fromtimestamp(result.finished_at, UTC),
+        signal=result.signal,
+        exit_code=result.exit_code,
+        step=result.step,
+        reason=kept or result.reason,
     )
-    if lock_id:
-        runs.update_run(tx, run.id, lock_id=lock_id)
-    if state == RunState.CANCELLED and run.reason:
-        facts["reason"] = run.reason
-    _end(tx, run, attempt, state, at, facts)
 
 
-def _lose(tx: Transaction, run: Run, attempt: Attempt, now: datetime) -> None:
-    wished = run.cancel_requested_at is not None
-    state = RunState.CANCELLED if wished else RunState.LOST
-    reason = run.reason if wished else LOST
-    attempts.update_attempt(tx, attempt.id, state=state, finished_at=now, reason=reason)
-    _end(tx, run, attempt, state, now, {"reason": reason})
-
-
-def _end(
-    tx: Transaction,
-    run: Run,
-    attempt: Attempt,
-    state: RunState,
-    at: datetime,
-    facts: dict[str, Any],
-) -> None:
-    """The run ends with its attempt, or is queued again if the job allows another try."""
-    assert state in TERMINAL
-    if _may_retry(tx, run, attempt, state):
-        runs.transition(
-            tx,
-            run.id,
-            to=RunState.QUEUED,
-            now=at,
-            attempt_id=attempt.id,
-            reason=facts.get("reason"),
-        )
+def _lose(tx: Transaction, run: Run, attempt: Attempt, reason: str, now: datetime) -> None:
+    if run.cancel_requested_at is None:
+        end_attempt(tx, run, attempt, RunState.LOST, now, reason=reason)
     else:
-        runs.transition(tx, run.id, to=state, now=at, attempt_id=attempt.id, **facts)
-    tx.publish("ended", f"log/{attempt.id}")
-
-
-def _may_retry(tx: Transaction, run: Run, attempt: Attempt, state: RunState) -> bool:
-    if run.cancel_requested_at or state not in (RunState.FAILED, RunState.LOST):
-        return False
-    version = jobs.get_version(tx, run.job_id, run.job_version)
-    return version is not None and attempt.number <= (version.spec.retries or 0)
+        end_attempt(tx, run, attempt, RunState.CANCELLED, now, reason=run.reason)

@@ -6,7 +6,8 @@ now and then anyway: the hints are for speed, the looking is the truth.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from runhook.bus import Bus
@@ -19,6 +20,11 @@ from runhook.store.database import Database
 
 logger = logging.getLogger("runhook.engine")
 SWEEP_SECONDS = 2.0
+MISSES = 2
+"""So many looks in a row must find an attempt gone, without a result, before it counts as lost: a
+probe that errs once kills nothing."""
+SECOND_LOOK_SECONDS = 0.1
+LOST = "its runner ended without a result: it was killed from outside"
 
 
 class Watcher:
@@ -32,6 +38,7 @@ class Watcher:
         self._news: set[str] = set()
         self._waiting: dict[str, asyncio.Task[None]] = {}
         self._stopping: set[str] = set()
+        self._misses: Counter[str] = Counter()
         self._swept_at: datetime | None = None
 
     def tell(self, attempt_id: str) -> None:
@@ -51,7 +58,9 @@ class Watcher:
         return bool(self._news)
 
     def _sweep_is_due(self, now: datetime) -> bool:
-        due = self._swept_at is None or now - self._swept_at >= timedelta(seconds=SWEEP_SECONDS)
+        """A clock that was set back makes it due, too."""
+        passed = abs(now - self._swept_at).total_seconds() if self._swept_at else SWEEP_SECONDS
+        due = passed >= SWEEP_SECONDS
         if due:
             self._swept_at = now
         return due
@@ -74,24 +83,36 @@ class Watcher:
     async def _look_at(self, wanted: list[Attempt], now: datetime) -> None:
         if not wanted:
             return
-        handles = [attempt.handle for attempt in wanted if attempt.handle]
-        statuses = await self._executor.poll(handles)
-        phases = {
-            attempt.id: status.phase
-            for attempt, status in zip((a for a in wanted if a.handle), statuses, strict=True)
+        handled = [attempt for attempt in wanted if attempt.handle]
+        statuses = await self._executor.poll([attempt.handle or {} for attempt in handled])
+        gone = {
+            attempt.id: status.reason or LOST
+            for attempt, status in zip(handled, statuses, strict=True)
+            if status.phase in (Phase.EXITED, Phase.GONE)
         }
         sightings = await asyncio.to_thread(self._read, wanted)  # after the poll: see `settle`
-
-        gone = {name for name, phase in phases.items() if phase in (Phase.EXITED, Phase.GONE)}
         await asyncio.gather(
             *(
-                self._settle(attempt, seen, attempt.id in gone, now)
+                self._settle(attempt, seen, self._lost(attempt.id, gone, seen), now)
                 for attempt, seen in sightings
                 if attempt.id in gone or seen.news
             )
         )
 
-    async def _settle(self, attempt: Attempt, seen: Sighting, lost: bool, now: datetime) -> None:
+    def _lost(self, attempt_id: str, gone: Mapping[str, str], seen: Sighting) -> str | None:
+        """Why the attempt is lost, once that is certain."""
+        if attempt_id not in gone or seen.result:
+            self._misses.pop(attempt_id, None)
+            return None
+        self._misses[attempt_id] += 1
+        if self._misses[attempt_id] >= MISSES:
+            return gone[attempt_id]
+        asyncio.get_running_loop().call_later(SECOND_LOOK_SECONDS, self.tell, attempt_id)
+        return None
+
+    async def _settle(
+        self, attempt: Attempt, seen: Sighting, lost: str | None, now: datetime
+    ) -> None:
         """Each attempt in a transaction of its own, so that none can spoil another's."""
         try:
             ended = await self._database.write(
@@ -100,7 +121,10 @@ class Watcher:
         except Exception:
             logger.exception("cannot write down the news of attempt %s", attempt.id)
             return
-        if ended and attempt.handle:
+        if not ended:
+            return
+        self._misses.pop(attempt.id, None)
+        if attempt.handle:
             await self._executor.clean(str(self._site.directory(attempt.id)), attempt.handle)
 
     def _read(self, wanted: list[Attempt]) -> list[tuple[Attempt, Sighting]]:

@@ -8,11 +8,15 @@ from typing import Any
 from runhook.errors import Invalid, NotFound
 from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
+from runhook.model.policy import Overlap
 from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
 from runhook.model.waterfall import waterfall
+from runhook.services import queue
 from runhook.services.access import require, visible_owners
 from runhook.services.jobs import JobView
 from runhook.services.jobs import get as get_job
+from runhook.services.queue import Waiting
+from runhook.services.site import Capacity
 from runhook.services.validation import nearest
 from runhook.store import attempts, events, identities, jobs, locks, runs
 from runhook.store.database import Transaction
@@ -22,13 +26,19 @@ LONGEST_KEY = 255
 
 @dataclass(frozen=True)
 class StartRequest:
-    """What a trigger says about the run it wants."""
+    """What a trigger says about the run it wants.
+
+    `scheduled_for` is the instant that the run is about (its logical time), `overlap` takes the
+    place of the job's, `caused_by` is the run whose success asks for it.
+    """
 
     trigger: Trigger
     parameters: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
+    overlap: Overlap | None = None
+    caused_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class RunView:
     attempts: list[Attempt]
     events: list[Event]
     started_by: str | None
-    position: int | None
+    waiting: Waiting | None
 
     @property
     def attempt(self) -> Attempt | None:
@@ -85,9 +95,10 @@ def start(
     job = get_job(tx, caller, job_id, "jobs:start")
     key = _checked_key(request.idempotency_key)
     jobs.lock_job(tx, job.id)
-    known = runs.find_by_key(tx, job.id, key) if key else None
+    known = _made_before(tx, job.id, key, request)
     if known:
         return known
+    overlap = request.overlap or job.spec.on_overlap
     new = runs.NewRun(
         job_id=job.id,
         job_version=job.version,
@@ -98,20 +109,25 @@ def start(
         idempotency_key=key,
         schedule_id=request.schedule_id,
         scheduled_for=request.scheduled_for,
+        overlap=overlap,
+        priority=job.spec.priority or 0,
+        pool=job.spec.pool,
+        caused_by=request.caused_by,
     )
-    return _admit(tx, job, new, now)
+    return queue.admit(tx, job, new)
 
 
-def _admit(tx: Transaction, job: Job, new: runs.NewRun, now: datetime) -> Run:
-    """Apply the overlap policy, for every trigger alike."""
-    policy = job.spec.concurrency_policy
-    active = runs.active_runs(tx, job.id) if policy in ("Forbid", "Replace") else []
-    if active and policy == "Forbid":
-        reason = f"run {active[0].number} was still active, and the job allows no overlap"
-        return runs.insert_run(tx, new, RunState.SKIPPED, reason)
-    for run in active:
-        runs.wish_cancelled(tx, run, now, "replaced by a newer run")
-    return runs.insert_run(tx, new)
+def _made_before(
+    tx: Transaction, job_id: str, key: str | None, request: StartRequest
+) -> Run | None:
+    """The run that this very request made before: the same key, the same fire, the same cause."""
+    if key:
+        return runs.find_by_key(tx, job_id, key)
+    if request.schedule_id and request.scheduled_for:
+        return runs.find_by_fire(tx, request.schedule_id, request.scheduled_for)
+    if request.caused_by:
+        return runs.find_by_cause(tx, job_id, request.caused_by)
+    return None
 
 
 def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
@@ -151,12 +167,14 @@ def get(tx: Transaction, caller: Caller, run_id: str, action: str = "runs:read")
     return run
 
 
-def view(tx: Transaction, caller: Caller, run_id: str) -> RunView:
+def view(
+    tx: Transaction, caller: Caller, run_id: str, capacity: Capacity, now: datetime
+) -> RunView:
     """A run with its attempts, events and place in the queue."""
-    return view_of(tx, get(tx, caller, run_id))
+    return view_of(tx, get(tx, caller, run_id), capacity, now)
 
 
-def view_of(tx: Transaction, run: Run) -> RunView:
+def view_of(tx: Transaction, run: Run, capacity: Capacity, now: datetime) -> RunView:
     """The same for a run that the caller was found to see."""
     job = jobs.get_job(tx, run.job_id)
     if job is None:
@@ -169,7 +187,7 @@ def view_of(tx: Transaction, run: Run) -> RunView:
         attempts.list_attempts(tx, run.id),
         events.list_events(tx, run.id),
         names.get(run.started_by or ""),
-        runs.count_queued_before(tx, run) if queued else None,
+        queue.waiting_for(tx, run, job, capacity, now) if queued else None,
     )
 
 

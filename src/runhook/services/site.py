@@ -1,7 +1,7 @@
 """What belongs to one server and is fixed from its start: places, addresses, and who does what."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +9,22 @@ from runhook.bus import Bus
 from runhook.keys import Keys
 from runhook.runner.spec import Places
 from runhook.store.database import Database
+
+
+def _nothing() -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many runs may live at the same time: in all, and in each pool.
+
+    `obstacle` says, in words, why nothing may start at all at the moment, such as a full disk.
+    """
+
+    runs: int
+    pools: Mapping[str, int] = field(default_factory=dict)
+    obstacle: Callable[[], str | None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class Site:
     grace: float
     hint_socket: str
     url: str
+    capacity: Capacity
 
     def directory(self, attempt_id: str) -> Path:
         """The attempt's directory. Two levels, since a directory of a million entries is slow."""
@@ -38,5 +55,4 @@ class Server:
     keys: Keys
     site: Site
     organization: str
-    runs_limit: int
     clock: Callable[[], datetime]

@@ -7,30 +7,13 @@ from sqlalchemy import Row, func, insert, select, update
 
 from runhook.model.run import Attempt, Run, RunState
 from runhook.store.database import Transaction
-from runhook.store.runs import get_run, run_of, transition
+from runhook.store.runs import run_of
 from runhook.store.tables import attempts, new_id, runs
 from runhook.store.text import storable
 
 
-def claim(
-    tx: Transaction, *, limit: int, executor: str, now: datetime
-) -> list[tuple[Run, Attempt]]:
-    """Move up to `limit` queued runs, oldest first, to `starting`, each with a new attempt."""
-    waiting = (
-        select(runs.c.id)
-        .where(runs.c.state == RunState.QUEUED)
-        .order_by(runs.c.created_at, runs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    claimed = []
-    for run_id in tx.execute(waiting).scalars().all():
-        if transition(tx, run_id, to=RunState.STARTING, now=now, started_at=now):
-            claimed.append((get_run(tx, run_id), _insert_attempt(tx, run_id, executor, now)))
-    return [(run, attempt) for run, attempt in claimed if run is not None]
-
-
-def _insert_attempt(tx: Transaction, run_id: str, executor: str, now: datetime) -> Attempt:
+def insert_attempt(tx: Transaction, run_id: str, executor: str, now: datetime) -> Attempt:
+    """The next attempt of a run that was claimed."""
     number = tx.execute(
         select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.run_id == run_id)
     ).scalar_one()
@@ -68,6 +51,11 @@ def unfinished_attempts(tx: Transaction) -> list[tuple[Attempt, Run]]:
     theirs = select(runs).where(runs.c.id.in_([attempt.run_id for attempt in found]))
     by_id = {row.id: run_of(row) for row in tx.execute(theirs)} if found else {}
     return [(each, by_id[each.run_id]) for each in found if each.run_id in by_id]
+
+
+def unhandled_attempts(tx: Transaction) -> list[tuple[Attempt, Run]]:
+    """Attempts that were claimed and, as far as the database knows, never handed to an executor."""
+    return [pair for pair in unfinished_attempts(tx) if pair[0].handle is None]
 
 
 def count_unfinished_attempts(tx: Transaction) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from runhook.model.job import Job, JobSpec
 from runhook.model.schedule import Schedule
 from runhook.store.database import Transaction
-from runhook.store.tables import job_versions, jobs, new_id, schedules
+from runhook.store.tables import job_versions, jobs, new_id, schedules, triggers
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,8 @@ def insert_job(
         .values(
             id=new_id(),
             owner=owner,
-            name=spec.name,
             version=1,
-            spec=spec.recipe_spec(),
+            **_columns(spec),
             created_at=now,
             updated_at=now,
             created_by=user_id,
@@ -58,8 +57,34 @@ def insert_job(
     ).one()
     job = _job_of(row)
     _insert_version(tx, job, user_id, now)
+    _replace_triggers(tx, job)
     tx.publish("jobs", f"job/{job.id}")
     return job
+
+
+def _columns(spec: JobSpec) -> dict[str, Any]:
+    """The definition, and what of it the queue looks at."""
+    return {
+        "name": spec.name,
+        "spec": spec.recipe_spec(),
+        "max_running": spec.max_running,
+        "pool": spec.pool,
+    }
+
+
+def _replace_triggers(tx: Transaction, job: Job) -> None:
+    tx.execute(delete(triggers).where(triggers.c.job_id == job.id))
+    rows = [{"job_id": job.id, "kind": "after", "name": name} for name in {*job.spec.predecessors}]
+    if rows:
+        tx.execute(insert(triggers), rows)
+
+
+def followers(tx: Transaction, job: Job) -> list[Job]:
+    """The jobs of the same owner that are to run after this one has succeeded."""
+    mine = and_(triggers.c.kind == "after", triggers.c.name == job.name)
+    statement = select(jobs).join(triggers, triggers.c.job_id == jobs.c.id).where(mine)
+    visible = and_(jobs.c.owner == job.owner, jobs.c.deleted_at.is_(None))
+    return [_job_of(row) for row in tx.execute(statement.where(visible).order_by(jobs.c.id))]
 
 
 def update_job(
@@ -69,11 +94,12 @@ def update_job(
     row = tx.execute(
         update(jobs)
         .where(jobs.c.id == job.id)
-        .values(name=spec.name, spec=spec.recipe_spec(), version=jobs.c.version + 1, updated_at=now)
+        .values(version=jobs.c.version + 1, updated_at=now, **_columns(spec))
         .returning(jobs)
     ).one()
     changed = _job_of(row)
     _insert_version(tx, changed, user_id, now)
+    _replace_triggers(tx, changed)
     tx.publish("jobs", f"job/{job.id}")
     return changed
 
@@ -231,16 +257,22 @@ def list_schedules(tx: Transaction, *job_ids: str) -> list[ArmedSchedule]:
     return [_armed_of(row) for row in tx.execute(statement.order_by(schedules.c.position))]
 
 
-def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[ArmedSchedule]:
-    """Schedules whose next fire has come, the longest due first."""
+def get_schedule(tx: Transaction, schedule_id: str) -> ArmedSchedule | None:
+    """The schedule, held for this transaction; None if it is gone."""
+    statement = select(schedules).where(schedules.c.id == schedule_id)
+    row = tx.execute(statement.with_for_update()).one_or_none()
+    return None if row is None else _armed_of(row)
+
+
+def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[str]:
+    """The ids of schedules whose next fire has come, the longest due first."""
     statement = (
-        select(schedules)
+        select(schedules.c.id)
         .where(schedules.c.paused.is_(False), schedules.c.due_at <= now)
         .order_by(schedules.c.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
-    return [_armed_of(row) for row in tx.execute(statement)]
+    return list(tx.execute(statement).scalars())
 
 
 def next_due(tx: Transaction) -> datetime | None:

@@ -1,7 +1,7 @@
 """Rows of runs; `transition` is the only way a run's state changes."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,16 @@ class NewRun:
     idempotency_key: str | None = None
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
+    overlap: Overlap = Overlap.ALLOW
+    priority: int = 0
+    pool: str | None = None
+    not_before_at: datetime | None = None
+    queue_expires_at: datetime | None = None
+    caused_by: str | None = None
+
+    def expiring(self, at: datetime) -> "NewRun":
+        """The same, giving up at `at` if it is still queued then."""
+        return replace(self, queue_expires_at=at)
 
 
 def insert_run(
@@ -159,6 +169,14 @@ def find_by_fire(tx: Transaction, schedule_id: str, scheduled_for: datetime) -> 
     return None if row is None else run_of(row)
 
 
+def find_by_cause(tx: Transaction, job_id: str, run_id: str) -> Run | None:
+    """The run of this job that the success of another run made."""
+    row = tx.execute(
+        select(runs).where(runs.c.job_id == job_id, runs.c.caused_by == run_id)
+    ).one_or_none()
+    return None if row is None else run_of(row)
+
+
 def add_commit(tx: Transaction, run_id: str, commit: dict[str, Any]) -> None:
     """Note a repository's commit; what an earlier attempt had checked out there is replaced."""
     run = get_run(tx, run_id)
@@ -216,10 +234,16 @@ def _filtered(statement: Select[Any], filter: RunFilter) -> Select[Any]:
     return statement
 
 
-def active_runs(tx: Transaction, job_id: str) -> list[Run]:
+def active_runs(tx: Transaction, job_id: str, limit: int | None = None) -> list[Run]:
     """The runs of a job that have not ended, oldest first."""
-    statement = select(runs).where(runs.c.job_id == job_id, runs.c.state.in_(ACTIVE))
+    statement = select(runs).where(runs.c.job_id == job_id, runs.c.state.in_(ACTIVE)).limit(limit)
     return [run_of(row) for row in tx.execute(statement.order_by(runs.c.created_at))]
+
+
+def count_runs(tx: Transaction, state: RunState) -> int:
+    """How many runs are in this state."""
+    statement = select(func.count()).select_from(runs).where(runs.c.state == state)
+    return int(tx.execute(statement).scalar_one())
 
 
 @dataclass(frozen=True)
@@ -263,14 +287,6 @@ def activity(
 def _with_queued_runs(tx: Transaction, job_ids: Sequence[str]) -> set[str]:
     waits = select(1).where(runs.c.job_id == jobs.c.id, runs.c.state == RunState.QUEUED).exists()
     return set(tx.execute(select(jobs.c.id).where(jobs.c.id.in_(job_ids), waits)).scalars())
-
-
-def count_queued_before(tx: Transaction, run: Run) -> int:
-    """How many runs stand ahead of `run` in the queue."""
-    at = runs.c.created_at
-    ahead = or_(at < run.created_at, and_(at == run.created_at, runs.c.id < run.id))
-    statement = select(func.count()).select_from(runs).where(runs.c.state == RunState.QUEUED, ahead)
-    return int(tx.execute(statement).scalar_one())
 
 
 def run_of(row: Row[Any]) -> Run:

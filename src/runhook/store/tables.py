@@ -186,21 +186,12 @@ runs = Table(
     Index("ix_runs_created_at_id", "created_at", "id"),
 )
 QUEUED = runs.c.state == "queued"
-Index(
-    "ix_runs_queue",
-    runs.c.job_id,
-    runs.c.priority,
-    runs.c.created_at,
-    runs.c.id,
-    sqlite_where=QUEUED,
-    postgresql_where=QUEUED,
-)
-Index(
-    "ix_runs_queue_expires_at",
-    runs.c.queue_expires_at,
-    sqlite_where=QUEUED,
-    postgresql_where=QUEUED,
-)
+for name, *columns in (
+    ("ix_runs_queue", "job_id", "priority", "number", "not_before_at"),
+    ("ix_runs_queue_expires_at", "queue_expires_at"),
+    ("ix_runs_queue_not_before_at", "not_before_at"),
+):
+    Index(name, *(runs.c[each] for each in columns), sqlite_where=QUEUED, postgresql_where=QUEUED)
 
 attempts = Table(
     "attempts",

@@ -10,7 +10,7 @@ from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run, Trigger
 from runhook.services import jobs, runs
 from runhook.services.jobs import JobView
-from runhook.services.repositories import require_allowed
+from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
@@ -134,7 +134,7 @@ async def _save(ask: Ask, known: Job | None) -> Response:
 
     try:
         spec = jobs.parse_spec(spec_of_form(form, known.spec if known else None))
-        require_allowed(spec, ask.server.site)
+        require_possible(spec, ask.server.site)
         job = await ask.write(lambda tx: work(tx, spec))
     except (Invalid, Conflict) as error:
         return _form(ask, known, form_as_typed(form), error.status, error.message, error.details)

@@ -16,7 +16,8 @@ ESCAPES = re.compile(
 
 
 async def run_page(ask: Ask) -> Response:
-    view = await ask.read(lambda tx: runs.view(tx, ask.caller, ask.path("run_id")))
+    capacity, now = ask.server.site.capacity, ask.now
+    view = await ask.read(lambda tx: runs.view(tx, ask.caller, ask.path("run_id"), capacity, now))
     chosen = next(
         (each for each in view.attempts if str(each.number) == ask.query("attempt")), view.attempt
     )

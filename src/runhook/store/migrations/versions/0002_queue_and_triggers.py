@@ -48,20 +48,12 @@ def upgrade() -> None:
 def _index_runs() -> None:
     op.create_index("ix_runs_job_id_created_at_id", "runs", ["job_id", "created_at", "id"])
     op.create_index("ix_runs_job_id_caused_by", "runs", ["job_id", "caused_by"], unique=True)
-    op.create_index(
-        "ix_runs_queue",
-        "runs",
-        ["job_id", "priority", "created_at", "id"],
-        sqlite_where=QUEUED,
-        postgresql_where=QUEUED,
-    )
-    op.create_index(
-        "ix_runs_queue_expires_at",
-        "runs",
-        ["queue_expires_at"],
-        sqlite_where=QUEUED,
-        postgresql_where=QUEUED,
-    )
+    for name, *columns in (
+        ("ix_runs_queue", "job_id", "priority", "number", "not_before_at"),
+        ("ix_runs_queue_expires_at", "queue_expires_at"),
+        ("ix_runs_queue_not_before_at", "not_before_at"),
+    ):
+        op.create_index(name, "runs", columns, sqlite_where=QUEUED, postgresql_where=QUEUED)
 
 
 def _let_schedules_end() -> None:

@@ -1,0 +1,88 @@
+"""Into the queue, and what a run that stands in it waits for.
+
+Admission is decided in the transaction that writes the run, with the job's row held, so two starts
+at the same instant cannot both find room.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runhook.model.job import Job
+from runhook.model.policy import Overlap
+from runhook.model.quantity import seconds
+from runhook.model.run import Run, RunState
+from runhook.services.site import Capacity
+from runhook.store import attempts, queue, runs
+from runhook.store.database import Transaction
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The place of a queued run: how many stand before it, and what it waits for, in words."""
+
+    ahead: int
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """`2 ahead; the job allows one at a time`."""
+        place = f"{self.ahead} ahead" if self.ahead else "next"
+        return f"{place}; {self.reason}" if self.reason else place
+
+
+def admit(tx: Transaction, job: Job, new: runs.NewRun) -> Run:
+    """Write the run: `queued`, or `skipped` with the reason if the overlap policy wants that."""
+    patience = job.spec.queue_timeout
+    if patience is not None:
+        new = new.expiring(new.created_at + timedelta(seconds=seconds(patience)))
+    reason = _refusal(tx, job, new.overlap)
+    if reason:
+        return runs.insert_run(tx, new, RunState.SKIPPED, reason)
+    if new.overlap == Overlap.REPLACE:
+        for run in runs.active_runs(tx, job.id):
+            runs.wish_cancelled(tx, run, new.created_at, "replaced by a newer run")
+    return runs.insert_run(tx, new)
+
+
+def _refusal(tx: Transaction, job: Job, overlap: Overlap) -> str | None:
+    """Why a start becomes no run, if it does not."""
+    limit = job.spec.running_limit(overlap)
+    if overlap == Overlap.SKIP and limit is not None:
+        active = runs.active_runs(tx, job.id, limit)
+        if len(active) >= limit:
+            return f"run {active[0].number} was still active, and the job skips what overlaps"
+    most = job.spec.max_queued
+    if most is None or overlap == Overlap.REPLACE:
+        return None
+    waiting = queue.count_waiting(tx, job.id)
+    if limit is None:  # only the server makes it wait, so one more is always tried
+        full = waiting >= max(1, most)
+    else:
+        full = waiting + queue.count_alive(tx, job.id) >= limit + most
+    return f"the job's queue is full: it holds at most {most}" if full else None
+
+
+def waiting_for(tx: Transaction, run: Run, job: Job, capacity: Capacity, now: datetime) -> Waiting:
+    """The place of a queued run."""
+    if run.not_before_at and run.not_before_at > now:
+        return Waiting(0, f"tried again at {run.not_before_at:%Y-%m-%d %H:%M:%S} UTC")
+    limit = job.spec.running_limit(run.overlap)
+    if limit is not None and queue.count_alive(tx, job.id) >= limit:
+        many = "one" if limit == 1 else str(limit)
+        return Waiting(
+            queue.count_ahead(tx, run, same_job=True), f"the job allows {many} at a time"
+        )
+    return Waiting(queue.count_ahead(tx, run, same_job=False), _server_side(tx, run, capacity))
+
+
+def _server_side(tx: Transaction, run: Run, capacity: Capacity) -> str:
+    full = capacity.obstacle()
+    if full:
+        return full
+    if run.pool:
+        places = capacity.pools.get(run.pool, 0)
+        if queue.alive_in_pool(tx, run.pool) >= places:
+            return f"the pool {run.pool} has {places} places, and all are taken"
+    if attempts.count_unfinished_attempts(tx) >= capacity.runs:
+        return f"the server runs {capacity.runs} at a time"
+    return ""

@@ -1,7 +1,9 @@
 """Handlers of /api/jobs."""
 
+from datetime import datetime
 from typing import Any
 
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from runhook.api.call import Call, Json, Page
@@ -15,6 +17,7 @@ from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 
 RECENT = 20
+INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 async def list_jobs(call: Call) -> Response:
@@ -102,10 +105,15 @@ async def start(call: Call) -> Response:
 
 def _start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
     parameters = body.pop("parameters", None) or {}
+    scheduled_for = body.pop("scheduled_for", None)
     body.pop("debug_mode", None)
     wrong = dict.fromkeys(body, "is not known; a start takes {'parameters': {…}}")
     if not isinstance(parameters, dict):
         wrong["parameters"] = "write an object such as {'name': 1}"
+    try:
+        at = None if scheduled_for is None else INSTANT.validate_python(scheduled_for)
+    except ValidationError:
+        wrong["scheduled_for"] = "write an instant with its offset, such as 2026-01-31T06:00:00Z"
     if wrong:
         raise Invalid("cannot start", details=wrong)
     from_cli = call.request.headers.get("x-runhook-trigger") == "cli"
@@ -113,6 +121,7 @@ def _start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
         Trigger.CLI if from_cli else Trigger.API,
         parameters,
         call.request.headers.get("idempotency-key"),
+        scheduled_for=at,
     )
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from runhook.api import git, jobs, meta, recipes, runs, users
+from runhook.api import git, jobs, meta, recipes, runs, schedules, users
 from runhook.api.call import PAGING, Call, Query, Route
 from runhook.services.site import Server
 
@@ -155,6 +155,7 @@ ROUTES: tuple[Route, ...] = (
         answer="Recipe",
         queries=(OWNER, Query("as_template", "Without owner and state.", "boolean")),
     ),
+    *schedules.ROUTES,
     *git.ROUTES,
 )
 

@@ -78,12 +78,25 @@ class Client:
         *,
         parameters: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        scheduled_for: str | None = None,
     ) -> Json:
-        """Start a run: the run. The same key again gives the same run."""
+        """Start a run: the run. The same key again gives the same run; `scheduled_for` (RFC 3339)
+        is the instant that the run is about, if that is not now."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        body = {"json": {"parameters": dict(parameters)}} if parameters else {}
+        given = {"parameters": dict(parameters or {}), "scheduled_for": scheduled_for}
+        body = {name: value for name, value in given.items() if value}
         path = f"/api/jobs/{self.job_id(job)}/start"
-        return dict(self._ask("POST", path, headers=headers, **body)["run"])
+        return dict(self._ask("POST", path, headers=headers, json=body)["run"])
+
+    def backfill(self, job: str, begin: str, until: str, schedule: int = 0) -> list[Json]:
+        """Runs for the fires of a schedule from `begin` until `until` (RFC 3339), old and new."""
+        body = {"schedule": schedule, "from": begin, "until": until}
+        path = f"/api/jobs/{self.job_id(job)}/backfill"
+        return list(self._ask("POST", path, json=body)["runs"])
+
+    def schedules(self, job: str) -> list[Json]:
+        """The schedules of a job: next fires, lateness, fires around changes of the clocks."""
+        return list(self._ask("GET", f"/api/jobs/{self.job_id(job)}/schedules")["schedules"])
 
     def runs(self, job: str | None = None) -> Iterator[Json]:
         """Runs, newest first: of a job, or of all."""

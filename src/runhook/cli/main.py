@@ -141,14 +141,23 @@ def jobs(obj: Login, name: str, json_wanted: bool) -> None:
     help="VALUE is JSON, else text.",
 )
 @click.option("--key", help="Idempotency key: the same again starts nothing twice.")
+@click.option("--as-of", metavar="INSTANT", help="Logical time of the run, if that is not now.")
 @as_json
 @click.pass_obj
 def start(
-    obj: Login, job: str, follow: bool, given: tuple[str, ...], key: str | None, json_wanted: bool
+    obj: Login,
+    job: str,
+    follow: bool,
+    given: tuple[str, ...],
+    key: str | None,
+    as_of: str | None,
+    json_wanted: bool,
 ) -> None:
     """Start a run of JOB (id, name or owner/name)."""
     with Client(obj.url, obj.token) as client:
-        run = client.start(job, parameters=_parameters(given), idempotency_key=key)
+        run = client.start(
+            job, parameters=_parameters(given), idempotency_key=key, scheduled_for=as_of
+        )
         if follow:
             sys.exit(_follow(client, run["id"]))
     if json_wanted:
@@ -182,6 +191,26 @@ def _follow(client: Client, run_id: str) -> int:
     reason = f": {run['reason']}" if run["reason"] else ""
     click.echo(f"run {run['number']} {run['state']}{reason}  {run['url']}", err=True)
     return exit_code(run)
+
+
+@cli.command()
+@click.argument("job")
+@click.option("--from", "begin", required=True, metavar="INSTANT", help="The first, included.")
+@click.option("--until", required=True, metavar="INSTANT", help="The end, not included.")
+@click.option("--schedule", type=int, default=0, help="Which of the job's schedules, from 0.")
+@as_json
+@click.pass_obj
+def backfill(
+    obj: Login, job: str, begin: str, until: str, schedule: int, json_wanted: bool
+) -> None:
+    """Run a schedule of JOB as of the past: once for each fire between two instants."""
+    with Client(obj.url, obj.token) as client:
+        found = client.backfill(job, begin, until, schedule)
+    if json_wanted:
+        print_json(found)
+        return
+    rows = [[str(run["number"]), run["state"], run["scheduled_for"], run["id"]] for run in found]
+    print_table(["RUN", "STATE", "SCHEDULED FOR", "ID"], rows)
 
 
 @cli.command()

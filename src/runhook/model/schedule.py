@@ -117,6 +117,10 @@ class Schedule(BaseModel):
         found = _fires(self, after)
         return takewhile(lambda fire: fire < last, found) if last else found
 
+    def fires_from(self, begin: datetime) -> Iterator[datetime]:
+        """The same, with one that is at `begin`."""
+        return self.fires(begin - SHORTLY)
+
     def next_fire(self, after: datetime) -> datetime | None:
         """The first fire later than `after`, in UTC; None if there is no further one."""
         return next(self.fires(after), None)
@@ -148,9 +152,9 @@ class Schedule(BaseModel):
         """The newest `most` fires from `fire` to `now`. Looked for in ever longer stretches before
         `now`: a rule that was missed for years may have fired millions of times."""
         for stretch in STRETCHES:
-            begin = max(fire - SHORTLY, now - stretch)
-            found = list(takewhile(lambda each: each <= now, self.fires(begin)))
-            if len(found) >= most or begin < fire:
+            begin = max(fire, now - stretch)
+            found = list(takewhile(lambda each: each <= now, self.fires_from(begin)))
+            if len(found) >= most or begin == fire:
                 break
         return found[-most:]
 

@@ -1,12 +1,17 @@
 """What a loop is: tick until there is nothing to do, then wait for a hint or the interval."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from runhook.bus import Hint
+from runhook.errors import Unavailable
 
 logger = logging.getLogger("runhook.engine")
+
+PAUSE = 1.0
+"""Seconds after a tick that failed."""
 
 Tick = Callable[[datetime], Awaitable[bool]]
 """True: something was done, call again; False: nothing to do before the next hint."""
@@ -25,12 +30,14 @@ async def run_loop(
     clock: Callable[[], datetime] = utc_now,
 ) -> None:
     """Run for ever. `wait()` is how many seconds a missed hint may delay the next tick. A tick that
-    fails is logged and tried again after the wait: one bad moment never ends a loop."""
+    fails is logged and tried again soon: one bad moment never ends a loop."""
     while True:
         try:
-            busy = await tick(clock())
+            if not await tick(clock()):
+                await hint.wait(wait())
+        except Unavailable as error:
+            logger.warning("the %s will try again: %s", name, error.message)
+            await asyncio.sleep(PAUSE)
         except Exception:
             logger.exception("the %s failed and will try again", name)
-            busy = False
-        if not busy:
-            await hint.wait(wait())
+            await asyncio.sleep(PAUSE)

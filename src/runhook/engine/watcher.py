@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from runhook.bus import Bus
 from runhook.engine.settle import Sighting, look, settle
+from runhook.errors import Unavailable
 from runhook.executors.base import Executor, Phase
 from runhook.model.run import Attempt, Run
 from runhook.services.site import Site
@@ -118,6 +119,9 @@ class Watcher:
             ended = await self._database.write(
                 lambda tx: settle(tx, attempt, seen, now=now, lost=lost)
             )
+        except Unavailable as error:
+            logger.warning("the news of attempt %s wait: %s", attempt.id, error.message)
+            return
         except Exception:
             logger.exception("cannot write down the news of attempt %s", attempt.id)
             return

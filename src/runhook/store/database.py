@@ -11,13 +11,14 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from runhook.bus import Bus
@@ -92,13 +93,38 @@ class Database:
         return result
 
     def _read(self, work: Work[T]) -> T:
-        with self.engine.connect() as connection:
+        with _outages("read"), self.engine.connect() as connection:
             return work(Transaction(connection))
 
     def _write(self, work: Work[T]) -> tuple[T, list[str]]:
-        with self.engine.begin() as connection:
+        with _outages("write to"), self.engine.begin() as connection:
             transaction = Transaction(connection)
             return work(transaction), transaction.topics
+
+
+@contextmanager
+def _outages(doing: str) -> Iterator[None]:
+    """A database that is locked, full, damaged or gone makes the server unavailable for a while; it
+    is not an error of ours."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_outage(error):
+            raise _unavailable(doing, error) from error
+        raise
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Statements of ours that are wrong raise other errors, except for a damaged SQLite file."""
+    return isinstance(error, (OperationalError, InterfaceError)) or type(error) is DatabaseError
+
+
+def _unavailable(doing: str, error: DBAPIError) -> Unavailable:
+    what = " ".join(str(error.orig).split())
+    return Unavailable(
+        f"cannot {doing} the database: {what}",
+        hint="Try again soon; with an Idempotency-Key nothing starts twice.",
+    )
 
 
 class _GroupWriter:
@@ -141,11 +167,10 @@ class _GroupWriter:
             with self._engine.begin() as connection:
                 for work, future in batch:
                     outcomes.append((future, *_attempt(connection, work)))
-        except OperationalError as error:
-            failure = Unavailable(f"cannot write to the database: {error.orig}")
-            outcomes = [(future, None, failure) for _, future in batch]
         except BaseException as error:  # the thread must live: every caller gets the error
-            outcomes = [(future, None, error) for _, future in batch]
+            outage = isinstance(error, DBAPIError) and _is_outage(error)
+            failure = _unavailable("write to", error) if outage else error  # type: ignore[arg-type]
+            outcomes = [(future, None, failure) for _, future in batch]
         for future, result, failed in outcomes:
             if failed is None:
                 future.set_result(result)
@@ -160,9 +185,9 @@ def _attempt(
     try:
         with connection.begin_nested():
             result = work(transaction)
-    except OperationalError:
-        raise
-    except Exception as error:  # belongs to this write alone
+    except Exception as error:  # belongs to this write alone, unless the database itself fails
+        if _is_outage(error):
+            raise
         return None, error
     return (result, transaction.topics), None
 

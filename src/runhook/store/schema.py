@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from runhook.errors import SettingsError
 
@@ -16,15 +17,20 @@ ADVISORY_LOCK = 0x72756E686F6F6B  # "runhook", in bytes
 def prepare(engine: Engine) -> None:
     """Create the tables, or migrate them. Two processes that do it at once do it once.
 
-    SettingsError if the database was made by a newer version of this program.
+    SettingsError if the database was made by a newer version of this program, or cannot be used.
     """
-    with engine.connect() as connection:
-        if revision_of(connection) == REVISION:
-            return
-    with engine.connect() as connection:
-        _exclude_others(connection)
-        _migrate(connection)
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            if revision_of(connection) == REVISION:
+                return
+        with engine.connect() as connection:
+            _exclude_others(connection)
+            _migrate(connection)
+            connection.commit()
+    except DBAPIError as error:
+        place = engine.url.render_as_string(hide_password=True)
+        what = " ".join(str(error.orig).split())
+        raise SettingsError(f"cannot start: the database {place} cannot be used: {what}") from error
 
 
 def revision_of(connection: Connection) -> str | None:

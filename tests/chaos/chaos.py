@@ -1,0 +1,324 @@
+"""A server under fire: clients start runs in every way there is while it is killed again and again.
+
+`Chaos` makes the disorder, seeded; `verify` says what must hold afterwards, whatever happened.
+"""
+
+import contextlib
+import json
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from runhook.runner.identity import lives
+from runhook.runner.spec import Identity
+from tests.chaos.jobs import definitions, expected_log, proved_by
+from tests.conftest import Api, LiveServer
+
+Json = dict[str, Any]
+ENDED = {"succeeded", "failed", "cancelled", "timed_out", "lost", "skipped"}
+PATIENCE = 120.0
+
+
+@dataclass
+class Report:
+    """What a chaotic life came to, for people."""
+
+    runs: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    triggers: Counter[str] = field(default_factory=Counter)
+    attempts: int = 0
+    server_kills: int = 0
+    runner_kills: int = 0
+    disturbances: int = 0
+    refused: int = 0
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        triggers = ", ".join(f"{count} by {name}" for name, count in sorted(self.triggers.items()))
+        return (
+            f"{self.runs} runs ({triggers}) in {self.attempts} attempts: {states}; the server was "
+            f"killed {self.server_kills} times, runners {self.runner_kills} times, "
+            f"{self.disturbances} other disturbances, {self.refused} calls without an answer"
+        )
+
+
+class Chaos:
+    """One life. `disturb` is called now and then, beside the kills, with the random source."""
+
+    def __init__(
+        self,
+        server: LiveServer,
+        proof: Path,
+        seed: int,
+        disturb: Callable[[random.Random], None] | None = None,
+    ) -> None:
+        self.server = server
+        self.proof = proof
+        self.random = random.Random(seed)
+        self.disturb = disturb
+        self.report = Report()
+        self.accepted: dict[str, str] = {}  # idempotency key → run
+        self._job_of_key: dict[str, str] = {}
+        self.answered: list[str] = []
+        self.cancelled: set[str] = set()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Start the server and define the jobs; the first run builds the environment."""
+        self.server.start()
+        self.api = Api(self.server, self.server.token())
+        warm = self.api.apply(name="warm-up", command="true")
+        assert self.api.finished(self.api.start(warm)["id"])["state"] == "succeeded"
+        self.jobs = {str(each["name"]): self.api.apply(**each) for each in definitions(self.proof)}
+
+    def live(self, *, runs: int, kills: int, limit: float) -> Report:
+        """Disorder until so many runs were accepted and so many kills done, at most `limit`
+        seconds; then order, until every run has ended."""
+        clients = [
+            threading.Thread(target=self._starts, args=(self.random.random(),), daemon=True)
+            for _ in range(3)
+        ]
+        for client in clients:
+            client.start()
+        end = time.monotonic() + limit
+        while time.monotonic() < end and (
+            len(self.answered) < runs or self.report.server_kills < kills
+        ):
+            self._disorder()
+        self._stop.set()
+        for client in clients:
+            client.join()
+        self._wait_for_the_end()
+        return self.report
+
+    def _disorder(self) -> None:
+        time.sleep(self.random.uniform(0.05, 1.2))
+        dice = self.random.random()
+        if dice < 0.0:
+            self._kill_a_runner()
+        if dice > 0.6 and self.disturb:
+            self.disturb(self.random)
+            self.report.disturbances += 1
+        port = self.server.port
+        self.server.kill()
+        self.report.server_kills += 1
+        time.sleep(self.random.choice([0, 0, 0.3]))
+        self.server.start(port)
+
+    def _kill_a_runner(self) -> None:
+        """As the kernel does when memory is short: what it ran must go, too."""
+        mine = runners_of(self.server)
+        if mine:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.random.choice(mine).kill()
+                self.report.runner_kills += 1
+
+    def _starts(self, seed: float) -> None:
+        """A client: it starts, cancels and repeats, and never gives up a start it has begun."""
+        dice = random.Random(seed)
+        names = [name for name in self.jobs if name not in ("follower", "ticking")]
+        while not self._stop.is_set():
+            name = dice.choice(names)
+            way = dice.choice([self._by_api, self._by_api, self._by_api, self._again, self._by_web])
+            run_id = way(self.jobs[name], dice)
+            if run_id and dice.random() < 0.1:
+                self._cancel(run_id)
+            time.sleep(dice.uniform(0, 0.15))
+
+    def _by_api(self, job_id: str, dice: random.Random) -> str | None:
+        """With a key, until it is answered; sometimes twice at once, sometimes again later."""
+        key = f"{dice.random()}"
+        with self._lock:
+            if self.accepted and dice.random() < 0.1:
+                key = dice.choice(sorted(self.accepted))
+                job_id = self._job_of_key[key]
+            else:
+                self._job_of_key[key] = job_id
+        path = f"/api/jobs/{job_id}/start"
+        run_id = self._insist(
+            lambda: self.api.request("POST", path, headers={"Idempotency-Key": key})
+        )
+        with self._lock:
+            known = self.accepted.setdefault(key, run_id)
+            assert known == run_id, "one key gave two runs"
+            self.answered.append(run_id)
+        return run_id
+
+    def _insist(self, call: Callable[[], requests.Response]) -> str:
+        while True:
+            try:
+                answer = call()
+            except requests.RequestException:
+                self.report.refused += 1
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 200:
+                return str(answer.json()["run"]["id"])
+            assert answer.status_code == 503, answer.text
+            self.report.refused += 1
+            time.sleep(0.05)
+
+    def _by_web(self, job_id: str, dice: random.Random) -> str | None:
+        """The button: without a key, so it is pressed once, and what is not answered may be."""
+        path = f"/dash/resources/job/{job_id}/start"
+        return self._once("POST", path)
+
+    def _again(self, job_id: str, dice: random.Random) -> str | None:
+        with self._lock:
+            before = dice.choice(self.answered) if self.answered else None
+        return self._once("POST", f"/dash/runs/{before}/again") if before else None
+
+    def _once(self, method: str, path: str) -> str | None:
+        try:
+            answer = self.api.request(method, path, allow_redirects=False)
+        except requests.RequestException:
+            self.report.refused += 1
+            return None
+        if answer.status_code == 503:
+            self.report.refused += 1
+            return None
+        assert answer.status_code == 303, answer.text
+        run_id = answer.headers["location"].rpartition("/")[2]
+        with self._lock:
+            self.answered.append(run_id)
+        return run_id
+
+    def _cancel(self, run_id: str) -> None:
+        with contextlib.suppress(requests.RequestException):
+            self.cancelled.add(run_id)
+            self.api.request("POST", f"/api/runs/{run_id}/cancel")
+
+    def _wait_for_the_end(self) -> None:
+        """Pause the schedule, then wait until nothing is active."""
+        self.api.request("POST", f"/api/jobs/{self.jobs['ticking']}/unschedule")
+        end = time.monotonic() + PATIENCE
+        while self._active():
+            assert time.monotonic() < end, f"still active: {self._active()}"
+            time.sleep(0.2)
+
+    def _active(self) -> list[str]:
+        answer = self.api.request("GET", "/api/runs?state=queued,starting,running&page_size=1000")
+        return [run["id"] for run in answer.json()["runs"]]
+
+
+def runners_of(server: LiveServer) -> list[psutil.Process]:
+    """The living runners of attempts without a result."""
+    found = []
+    for path in (server.data / "attempts").glob("*/*/runner.json"):
+        if not (path.parent / "result.json").exists():
+            identity = json.loads(path.read_bytes())
+            if lives(Identity(**identity)):
+                found.append(psutil.Process(identity["pid"]))
+    return found
+
+
+def processes_of(server: LiveServer) -> list[psutil.Process]:
+    """Every process that works in an attempt's directory, or has its home there."""
+    found = []
+    place = str(server.data / "attempts")
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error, OSError):
+            home = process.environ().get("HOME", "")
+            if home.startswith(place) or process.cwd().startswith(place):
+                found.append(process)
+    return found
+
+
+def verify(chaos: Chaos) -> None:
+    """What must hold whatever happened."""
+    runs = _all_runs(chaos)
+    by_id = {run["id"]: run for run in runs}
+    report = chaos.report
+    report.runs, report.states = len(runs), Counter(run["state"] for run in runs)
+    report.triggers = Counter(run["trigger"] for run in runs)
+    report.attempts = sum(len(run["attempts"]) for run in runs)
+    missing = [run_id for run_id in chaos.answered if run_id not in by_id]
+    assert not missing, f"accepted and lost: {missing}"
+    assert all(run["state"] in ENDED for run in runs)
+    _verify_attempts(chaos, runs)
+    _verify_fires(chaos, runs)
+    _verify_followers(chaos, runs)
+    _verify_turns(chaos, runs)
+    left = [f"{each.pid} {each.name()}" for each in processes_of(chaos.server)]
+    assert not left, f"processes were left behind: {left}"
+
+
+def _all_runs(chaos: Chaos) -> list[Json]:
+    found, key = [], ""
+    while True:
+        page = chaos.api.request("GET", f"/api/runs?page_size=1000&next_key={key}").json()
+        found += page["runs"]
+        key = page["next_key"]
+        if not key:
+            break
+    names = set(chaos.jobs.values())
+    return [chaos.api.run(run["id"]) for run in found if run["job_id"] in names]
+
+
+def _verify_attempts(chaos: Chaos, runs: list[Json]) -> None:
+    """Each work was executed exactly once per attempt, and its log is whole."""
+    proved = {life.attempt_id: life for life in proved_by(chaos.proof)}
+    known = {attempt["id"]: run for run in runs for attempt in run["attempts"]}
+    assert proved.keys() <= known.keys(), "something was executed that no run knows"
+    for run in runs:
+        assert [each["number"] for each in run["attempts"]] == list(
+            range(1, len(run["attempts"]) + 1)
+        )
+        assert run["state"] != "skipped" or not run["attempts"]
+        for attempt in run["attempts"]:
+            assert attempt["finished_at"], f"attempt {attempt['id']} has no end"
+            if attempt["state"] == "succeeded":
+                assert proved[attempt["id"]].ended, "a success that did not reach its end"
+                path = f"/api/runs/{run['id']}/log?attempt={attempt['number']}"
+                assert chaos.api.request("GET", path).text == expected_log(attempt["id"])
+        if run["state"] in ("cancelled", "skipped"):
+            continue
+        assert run["state"] == "succeeded" or run["reason"], f"no reason: {run}"
+        successes = [each for each in run["attempts"] if each["state"] == "succeeded"]
+        assert len(successes) == (run["state"] == "succeeded"), f"{run}"
+
+
+def _verify_fires(chaos: Chaos, runs: list[Json]) -> None:
+    """Every fire ran once, also those that were due while no server was there."""
+    fires = [run["scheduled_for"] for run in runs if run["trigger"] == "schedule"]
+    assert len(fires) == len(set(fires)), "a fire ran twice"
+    instants = sorted(datetime.fromisoformat(fire).timestamp() for fire in fires)
+    steps = {round(b - a) for a, b in pairwise(instants)}
+    assert steps <= {10}, f"fires are missing: {instants}"
+
+
+def _verify_followers(chaos: Chaos, runs: list[Json]) -> None:
+    """Each success of `plain` was followed by one run of `follower`, and nothing else was."""
+    causes = [run["caused_by"] for run in runs if run["trigger"] == "job"]
+    successes = {
+        run["id"]
+        for run in runs
+        if run["job_id"] == chaos.jobs["plain"] and run["state"] == "succeeded"
+    }
+    assert len(causes) == len(set(causes))
+    assert set(causes) == successes
+
+
+def _verify_turns(chaos: Chaos, runs: list[Json]) -> None:
+    """Runs of `alone` never stood side by side."""
+    by_attempt = defaultdict(str) | {
+        attempt["id"]: run["job_id"] for run in runs for attempt in run["attempts"]
+    }
+    mine = sorted(
+        (life.began, life.ended)
+        for life in proved_by(chaos.proof)
+        if by_attempt[life.attempt_id] == chaos.jobs["alone"] and life.ended
+    )
+    for (_, ended), (began, _) in pairwise(mine):
+        assert ended <= began, "two runs of a job that allows one at a time"

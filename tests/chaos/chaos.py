@@ -87,7 +87,7 @@ class Chaos:
         seconds; then order, until every run has ended."""
         clients = [
             threading.Thread(target=self._starts, args=(self.random.random(),), daemon=True)
-            for _ in range(3)
+            for _ in range(4)
         ]
         for client in clients:
             client.start()
@@ -134,7 +134,7 @@ class Chaos:
             run_id = way(self.jobs[name], dice)
             if run_id and dice.random() < 0.1:
                 self._cancel(run_id)
-            time.sleep(dice.uniform(0, 0.15))
+            time.sleep(dice.uniform(0, 0.1))
 
     def _by_api(self, job_id: str, dice: random.Random) -> str | None:
         """With a key, until it is answered; sometimes twice at once, sometimes again later."""

@@ -5,7 +5,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,8 +42,13 @@ def running_postgres() -> Iterator["Postgres"]:
     )
     control = (programs / "pg_ctl", "-D", data, "-w", "-l", directory / "log")
     call(*control, "-o", options, "start")
+
+    def restart() -> None:
+        call(*control, "-m", "immediate", "stop")
+        call(*control, "-o", options, "start")
+
     try:
-        yield Postgres(directory)
+        yield Postgres(directory, restart)
     finally:
         call(*control, "-m", "immediate", "stop")
         shutil.rmtree(directory)
@@ -52,8 +57,10 @@ def running_postgres() -> Iterator["Postgres"]:
 class Postgres:
     """The running server."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, restart: Callable[[], None]) -> None:
         self._socket = socket
+        self.restart = restart
+        """End it as a crash would, and start it again."""
         self._made = 0
 
     def new_database(self) -> str:

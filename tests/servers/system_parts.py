@@ -39,6 +39,7 @@ PARTS = {
     "postgres": Part("postgres", "postgresql", ("usr/lib/postgresql/*/bin",)),
     "chromium": Part("chromium", "chromium"),
     "bwrap": Part("bwrap", "bubblewrap"),
+    "faketime": Part("faketime", "faketime"),
 }
 
 

@@ -6,7 +6,6 @@ that is the runner, and what it starts meanwhile, which may outlive a killed run
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ def locked(path: Path, control: Control, *, shared: bool = False) -> Iterator[No
     wait = FIRST_WAIT
     while (descriptor := _take(path, shared)) is None:
         control.check()
-        time.sleep(wait)
+        control.pause(wait)
         wait = min(2 * wait, LONGEST_WAIT)
     inherited.add(descriptor)
     try:

@@ -103,7 +103,7 @@ class Chaos:
         return self.report
 
     def _disorder(self) -> None:
-        time.sleep(self.random.uniform(0.05, 1.2))
+        time.sleep(self.random.uniform(0.05, 0.8))
         dice = self.random.random()
         if dice < 0.0:
             self._kill_a_runner()

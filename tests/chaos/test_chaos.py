@@ -60,7 +60,7 @@ def test_the_clock_jumps_forward_and_back(
         clock.set(dice.choice([-90, -20, 0, 30, 120]))
 
     server = make_server(**SETTINGS, **database, **clock.environment)
-    survive(Chaos(server, tmp_path / "proof", seed=3, disturb=jump), runs=60, kills=4)
+    survive(Chaos(server, tmp_path / "proof", seed=3, disturb=jump), runs=40, kills=4)
 
 
 def test_postgresql_crashes_under_it(

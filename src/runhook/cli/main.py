@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,44 @@ def token(data: Path | None, config: Path | None) -> None:
     from runhook.app import administrator_token  # noqa: PLC0415  see `up`
 
     click.echo(administrator_token(_settings(config, server_data=data)))
+
+
+@cli.command()
+@server_options
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--without-files", is_flag=True, help="Leave out logs and artifacts.")
+def backup(data: Path | None, config: Path | None, file: Path, without_files: bool) -> None:
+    """Write all that the server here keeps to FILE, also while it serves."""
+    from runhook.backup import back_up  # noqa: PLC0415  see `up`
+
+    settings = _settings(config, server_data=data)
+    counts = back_up(settings, file, files=not without_files, now=datetime.now(UTC))
+    click.echo(f"Backed up {_counted(counts)} to {file} ({file.stat().st_size} bytes).")
+    if counts["unreadable"]:
+        click.echo(f"Left out: {counts['unreadable']} files that cannot be read.", err=True)
+    click.echo("It holds the server's key: keep it where nobody else can read it.", err=True)
+
+
+@cli.command()
+@server_options
+@click.argument("file", type=click.Path(path_type=Path))
+def restore(data: Path | None, config: Path | None, file: Path) -> None:
+    """Make the server of the backup FILE again, in an empty place."""
+    from runhook.restore import restore  # noqa: PLC0415  see `up`
+
+    place = _settings(config, server_data=data).server_data
+    made = restore(file, place, lambda toml: _settings(config or toml, server_data=data))
+    click.echo(
+        f"Restored {_counted(made.counts)} to {place}, as of {made.manifest.created_at}"
+        + ("." if made.manifest.files else ", without logs and artifacts.")
+    )
+    if made.lost:
+        click.echo(f"Runs that lived then and will be lost: {made.lost}.", err=True)
+    click.echo(f"Start it with: runhook up --data {place}", err=True)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in ("jobs", "runs", "files"))
 
 
 def _settings(config: Path | None, **overrides: Any) -> Settings:

@@ -44,6 +44,13 @@ def update_attempt(tx: Transaction, attempt_id: str, **facts: Any) -> bool:
     return tx.execute(statement).scalar_one_or_none() is not None
 
 
+def disown(tx: Transaction, handle: dict[str, Any]) -> int:
+    """Give every unfinished attempt this handle, which names no process; how many those were. After
+    a restore none of them is ours: not to be started, not to be waited for, not to be ended."""
+    living = attempts.c.finished_at.is_(None)
+    return tx.execute(update(attempts).where(living).values(handle=handle)).rowcount
+
+
 def unfinished_attempts(tx: Transaction) -> list[tuple[Attempt, Run]]:
     """Every attempt that lives as far as the database knows, with its run."""
     living = select(attempts).where(attempts.c.finished_at.is_(None))

@@ -24,8 +24,8 @@ def prepare(engine: Engine) -> None:
             if revision_of(connection) == REVISION:
                 return
         with engine.connect() as connection:
-            _exclude_others(connection)
-            _migrate(connection)
+            exclude_others(connection)
+            migrate(connection)
             connection.commit()
     except DBAPIError as error:
         place = engine.url.render_as_string(hide_password=True)
@@ -41,7 +41,7 @@ def revision_of(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _exclude_others(connection: Connection) -> None:
+def exclude_others(connection: Connection) -> None:
     """Until the transaction ends, nobody else migrates."""
     if connection.dialect.name == "postgresql":
         statement = text("SELECT pg_advisory_xact_lock(:lock)")
@@ -52,7 +52,13 @@ def _exclude_others(connection: Connection) -> None:
         connection.execute(text("SELECT 1"))
 
 
-def _migrate(connection: Connection) -> None:
+def revisions() -> set[str]:
+    """Every revision that this program knows."""
+    return {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+
+
+def migrate(connection: Connection, wanted: str = REVISION) -> None:
+    """Bring the tables to the revision `wanted`, in the transaction of the connection."""
     # imported here because it costs 0.2 s and is needed once per version
     # ruff: noqa: PLC0415
     from alembic.config import Config
@@ -61,7 +67,7 @@ def _migrate(connection: Connection) -> None:
 
     scripts = ScriptDirectory(str(MIGRATIONS))
     current = revision_of(connection)
-    if current is not None and current not in {each.revision for each in scripts.walk_revisions()}:
+    if current is not None and current not in revisions():
         raise SettingsError(
             f"cannot start: the database is at revision {current}, which a newer Runhook made; "
             "upgrade Runhook, or restore the backup from before the upgrade"
@@ -70,6 +76,6 @@ def _migrate(connection: Connection) -> None:
         context.configure(
             connection=connection,
             transactional_ddl=True,  # also on SQLite: the transaction is ours, see above
-            fn=lambda revision, _: scripts._upgrade_revs(REVISION, revision),
+            fn=lambda revision, _: scripts._upgrade_revs(wanted, revision),
         )
         context.run_migrations()

@@ -23,7 +23,6 @@ from runhook.archive import writing
 from runhook.errors import RunhookError
 from runhook.keys import Keys
 from runhook.restore import restore
-from runhook.settings import Settings
 from runhook.store.database import Database, sqlite_url
 from runhook.store.schema import REVISION, exclude_others, migrate
 from tests.conftest import Api, LiveServer, MakeServer, Repository
@@ -164,9 +163,10 @@ def kept(server: LiveServer) -> dict[str, bytes]:
 
 
 def test_a_backup_taken_while_runs_are_started_holds_whole_runs(
-    api: Api, make_server: MakeServer, shared_cache: Path, tmp_path: Path
+    api: Api, make_server: MakeServer, tmp_path: Path
 ) -> None:
     job = api.apply(name="busy", command="true")
+    seen = []
     stop = threading.Event()
 
     def start_until_told() -> None:
@@ -191,10 +191,12 @@ def test_a_backup_taken_while_runs_are_started_holds_whole_runs(
             bare = rows.execute("SELECT id FROM runs WHERE id NOT IN (SELECT run_id FROM events)")
             assert numbers == list(range(1, created + 1))
             assert bare.fetchall() == []
+            seen.append(created)
             assert rows.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
             ids = {each for (each,) in rows.execute("SELECT id FROM attempts")}
         assert {path.name for path in (place.data / "attempts").glob("*/*")} <= ids
+    assert seen[0] < seen[1] < seen[2], "nothing was started meanwhile"
 
 
 def test_an_attempt_that_was_just_handed_out_is_not_executed_by_the_restored_server(
@@ -265,13 +267,27 @@ def test_a_restore_needs_an_empty_place(
     assert not second.data.exists()
 
 
-def test_what_an_interrupted_restore_left_is_named_and_is_no_server(
+KILLED_HALF_WAY = """
+import os, sys
+from pathlib import Path
+from runhook.restore import restore
+from runhook.store.portable import Loader
+Loader.finish = lambda loader: os.kill(os.getpid(), 9)
+restore(Path(sys.argv[1]), Path(sys.argv[2]), lambda toml: "")
+"""
+
+
+def test_what_a_killed_restore_left_is_no_server_and_is_named(
     sample: Path, make_server: MakeServer
 ) -> None:
-    place = empty_place(make_server, "interrupted")
-    (place.data / "restoring").mkdir(parents=True)
+    place = empty_place(make_server, "killed")
+    words = [sys.executable, "-c", KILLED_HALF_WAY, str(sample), str(place.data)]
+    assert subprocess.run(words, env=place.environment).returncode == -9
+    assert os.listdir(place.data) == ["restoring"]
     message = refused(place, "restore", sample)
     assert f"If a restore was interrupted there, remove {place.data}/restoring" in message
+    shutil.rmtree(place.data / "restoring")
+    done(place, "restore", sample)
 
 
 def test_the_settings_of_the_backup_say_where_the_rows_go(
@@ -348,7 +364,7 @@ def attempt_restore(backup: Path, data: Path) -> RunhookError | None:
     """What is wrong with the backup; None if a server was made of it, which is removed again."""
     before = everything(data.parent)
     try:
-        restore(backup, data, lambda toml: Settings(server_data=data))
+        restore(backup, data, lambda toml: "")
     except RunhookError as error:
         assert everything(data.parent) == before
         return error
@@ -412,9 +428,9 @@ AN_ATTEMPT = f"attempts/ab/ab{'0' * 30}"
 def test_a_sealed_file_that_is_no_backup_of_ours_is_refused_and_escapes_nowhere(
     tmp_path: Path, members: dict[str, object], sentence: str
 ) -> None:
-    begin = {} if not members or "manifest.json" in members else {"manifest.json": MANIFEST}
+    begin = {"manifest.json": MANIFEST} if members else {}
     with writing(tmp_path / "b") as archive:
-        for name, content in {**begin, "keys/server.key": bytes(32), **members}.items():
+        for name, content in (begin | {"keys/server.key": bytes(32)} | members).items():
             data = content if isinstance(content, bytes) else json.dumps(content).encode()
             archive.add_bytes(name, data)
     error = attempt_restore(tmp_path / "b", tmp_path / "data")

@@ -18,7 +18,7 @@ import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
@@ -29,9 +29,8 @@ from typing import IO, Any
 from runhook import __version__
 from runhook.archive import BLOCK, Writer, writing
 from runhook.errors import Conflict
-from runhook.settings import Settings
 from runhook.store.database import Database, sqlite_url
-from runhook.store.portable import Snapshot, snapshot
+from runhook.store.portable import snapshot
 
 FORMAT = 1
 MANIFEST, TOML, KEY, DATABASE = "manifest.json", "runhook.toml", "keys/server.key", "runhook.db"
@@ -62,42 +61,36 @@ class Manifest:
     files: bool
 
 
-def database_url(settings: Settings, directory: Path) -> str:
-    """The database of these settings; it is a file in `directory` if they name none."""
-    return settings.database_url or sqlite_url(directory / DATABASE)
+def open_rows(url: str, directory: Path) -> "closing[Database]":
+    """The database at `url` as it stands, nothing is migrated; the file in `directory` if that is
+    empty. To be used as a context."""
+    return closing(Database(url or sqlite_url(directory / DATABASE)))
 
 
-def back_up(settings: Settings, target: Path, *, files: bool, now: datetime) -> Counter[str]:
-    """Write the backup of the server with these settings, which may be serving, to `target`.
+def back_up(data: Path, url: str, target: Path, *, files: bool, now: datetime) -> Counter[str]:
+    """Write the backup of the server with this data directory, which may be serving, to `target`;
+    `url` is that of its database, empty for the file in the directory.
 
     The answer is how many rows of each table are in it, how many `files` of attempts, and how many
     were `unreadable` and are missing. Without `files`, logs and artifacts are left out. A backup
     that stood at `target` is replaced once the new one is whole, and stays if anything goes wrong.
     Conflict if there is no server; Unavailable if something cannot be read or written.
     """
-    data = settings.server_data
-    needed = (KEY,) if settings.database_url else (KEY, DATABASE)
-    for name in needed:
+    for name in (KEY,) if url else (KEY, DATABASE):
         if not (data / name).is_file():
             raise Conflict(f"cannot back up {data}: it is no server's directory, without {name}")
     with writing(target) as archive, tempfile.TemporaryFile() as attempts:
         taking = _Taking(data, archive, attempts)
-        with _reading(settings) as seen:
+        with open_rows(url, data) as database, snapshot(database.engine) as seen:
             manifest = Manifest(FORMAT, __version__, seen.revision, now.isoformat(), files)
             archive.add_bytes(MANIFEST, json.dumps(asdict(manifest)).encode())
             taking.add_file(TOML, data / TOML)
             taking.add_rows(seen.rows)
-        taking.add_file(KEY, data / KEY)
+        if not taking.add_file(KEY, data / KEY):
+            raise Conflict(f"cannot back up {data} because {KEY} in it cannot be read")
         if files:
             taking.add_attempts()
     return taking.counts
-
-
-@contextmanager
-def _reading(settings: Settings) -> Iterator[Snapshot]:
-    with closing(Database(database_url(settings, settings.server_data))) as database:
-        with snapshot(database.engine) as seen:
-            yield seen
 
 
 class _Taking:

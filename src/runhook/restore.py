@@ -11,18 +11,16 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runhook.archive import BLOCK, Member, damaged, members, private, sync_directory
-from runhook.backup import FILE, FORMAT, KEY, MANIFEST, ROWS, TOML, Manifest, database_url
+from runhook.backup import FILE, FORMAT, KEY, MANIFEST, ROWS, TOML, Manifest, open_rows
 from runhook.errors import Conflict, Unavailable
 from runhook.keys import KEY_BYTES
 from runhook.runner.spec import Identity
-from runhook.settings import Settings
 from runhook.store.attempts import disown
-from runhook.store.database import Database
 from runhook.store.portable import Loader, loading, require_known
 
 STAGING = "restoring"
@@ -33,34 +31,37 @@ NOBODY = asdict(Identity("restored from a backup", 1, 0))
 
 @dataclass(frozen=True)
 class Restored:
-    """What was made: how many rows of each table, and `files`, from which backup, in which places.
-    `lost` attempts lived when the backup was taken."""
+    """What was made: how many rows of each table, and how many `files`, of which backup; `lost`
+    attempts lived when it was taken."""
 
     manifest: Manifest
     counts: Counter[str]
     lost: int
 
 
-def restore(backup: Path, data: Path, settings_with: Callable[[Path | None], Settings]) -> Restored:
+def restore(backup: Path, data: Path, url_with: Callable[[Path | None], str]) -> Restored:
     """Make the server of `backup` again, in `data`, which must be empty or absent.
 
-    `settings_with` gives the settings that the server will have with this runhook.toml (None:
-    without any), so that the rows go where it will look for them. Malformed if the backup cannot be
-    used, Conflict if there is something in the directory or the database already, Unavailable if
-    something cannot be written: nothing is changed then.
+    `url_with` tells which database the server will use with this runhook.toml (None: without any),
+    so that the rows go where it will look for them; empty means the file in its directory.
+
+    Malformed if the backup cannot be used, Conflict if there is something in the directory or the
+    database already, Unavailable if something cannot be written: nothing is changed then.
     """
     manifest, toml = _examine(backup)
     with _staging(data) as staging:
         if toml is not None:
             with open(staging / TOML, "xb", opener=private) as file:
                 file.write(toml)
-        settings = settings_with(None if toml is None else staging / TOML)
-        with closing(Database(database_url(settings, staging))) as database:
-            with loading(database.engine, manifest.revision) as loader:
-                counts = _take_out(backup, staging, loader)
-                lost = disown(loader.finish(), NOBODY)
-                os.sync()  # one for all files
-                _require_empty(data, but=STAGING)
+        url = url_with(None if toml is None else staging / TOML)
+        with (
+            open_rows(url, staging) as database,
+            loading(database.engine, manifest.revision) as loader,
+        ):
+            counts = _take_out(backup, staging, loader)
+            lost = disown(loader.finish(), NOBODY)
+            os.sync()  # one for all files
+            _require_empty(data, but=STAGING)
     return Restored(manifest, counts, lost)
 
 
@@ -74,8 +75,8 @@ def _examine(backup: Path) -> tuple[Manifest, bytes | None]:
             manifest = _manifest(member)
         elif member.name == TOML:
             toml = member.read(member.size)
-        elif member.name == KEY and member.size == KEY_BYTES:
-            has_key = True
+        elif member.name == KEY:
+            has_key = member.size == KEY_BYTES
         elif not (ROWS.fullmatch(member.name) or FILE.fullmatch(member.name)):
             raise damaged(backup, f"there should be no {member.name!r} in it")
     if manifest is None or not has_key:

@@ -77,7 +77,8 @@ def backup(data: Path | None, config: Path | None, file: Path, without_files: bo
     from runhook.backup import back_up  # noqa: PLC0415  see `up`
 
     settings = _settings(config, server_data=data)
-    counts = back_up(settings, file, files=not without_files, now=datetime.now(UTC))
+    place, url, now = settings.server_data, settings.database_url, datetime.now(UTC)
+    counts = back_up(place, url, file, files=not without_files, now=now)
     click.echo(f"Backed up {_counted(counts)} to {file} ({file.stat().st_size} bytes).")
     if counts["unreadable"]:
         click.echo(f"Left out: {counts['unreadable']} files that cannot be read.", err=True)
@@ -92,7 +93,9 @@ def restore(data: Path | None, config: Path | None, file: Path) -> None:
     from runhook.restore import restore  # noqa: PLC0415  see `up`
 
     place = _settings(config, server_data=data).server_data
-    made = restore(file, place, lambda toml: _settings(config or toml, server_data=data))
+    made = restore(
+        file, place, lambda toml: _settings(config or toml, server_data=place).database_url
+    )
     click.echo(
         f"Restored {_counted(made.counts)} to {place}, as of {made.manifest.created_at}"
         + ("." if made.manifest.files else ", without logs and artifacts.")

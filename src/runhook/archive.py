@@ -107,10 +107,10 @@ def writing(path: Path) -> Iterator[Writer]:
 
     Unavailable if a file cannot be read or written, for example because the disk is full.
     """
-    if path.exists() and not path.is_file():
-        raise Unavailable(f"cannot write the backup to {path} because it is not a plain file")
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        if path.exists() and not path.is_file():
+            raise Unavailable(f"cannot write the backup {path}: what stands there is no plain file")
         with open(fresh, "xb", opener=private) as file:
             with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed, _tar_into(packed) as tar:
                 writer = Writer(tar)

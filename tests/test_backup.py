@@ -152,7 +152,7 @@ def test_a_restored_server_goes_on_where_the_backup_was_taken(
 def wait_for_first_line(api: Api, run_id: object) -> None:
     path = f"/api/runs/{run_id}/log?follow=1"
     with api.request("GET", path, stream=True) as stream:
-        assert any(b"begun" in line for line in stream.iter_lines())
+        assert any(b"begun" in line for line in stream.iter_lines()), api.run(run_id)
 
 
 def facts(run: dict[str, object]) -> dict[str, object]:

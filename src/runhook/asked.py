@@ -14,6 +14,7 @@ from runhook.services.site import Server
 from runhook.store.database import Transaction
 
 T = TypeVar("T")
+DEEPEST = 100
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,22 @@ class Asked:
         """A part of the path."""
         return str(self.request.path_params[name])
 
-    def require_storable(self, value: object) -> None:
-        """Raise Malformed if some text in `value` (JSON) is none that every database takes: it
-        holds a NUL character or half of a surrogate pair."""
+    def require_storable(self, value: object, depth: int = 0) -> None:
+        """Raise Malformed if `value` (JSON) is nested so deep that it could be read once but not
+        written again, or if some text in it is none that every database takes: it holds a NUL
+        character or half of a surrogate pair."""
+        if depth > DEEPEST:
+            raise Malformed(f"values may not be nested more than {DEEPEST} deep")
         if isinstance(value, str):
             if "\x00" in value or (not value.isascii() and _has_surrogate(value)):
                 raise Malformed("text may hold neither NUL characters nor lone surrogates")
         elif isinstance(value, dict):
             for name, item in value.items():
-                self.require_storable(name)
-                self.require_storable(item)
+                self.require_storable(name, depth + 1)
+                self.require_storable(item, depth + 1)
         elif isinstance(value, list):
             for item in value:
-                self.require_storable(item)
+                self.require_storable(item, depth + 1)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` sees in the database."""

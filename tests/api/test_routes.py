@@ -112,7 +112,8 @@ def test_a_wrong_method_is_told_the_right_ones(shared_api: Api) -> None:
 
 def test_a_body_that_is_not_json_is_malformed(shared_api: Api) -> None:
     job = shared_api.apply(name="bodies", command="true")
-    for body in ("{", "[1]", '"x"', "NaN", "[" * 100_000):
+    deep = f'{{"parameters": {"[" * 101}{"]" * 101}}}'
+    for body in ("{", "[1]", '"x"', "NaN", "[" * 100_000, deep, '{"parameters": {"x": 1e999}}'):
         answer = shared_api.request("POST", f"/api/jobs/{job}/start", data=body)
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed"), body[:20]
 

@@ -56,6 +56,14 @@ def test_only_genuine_run_tokens_name_their_attempt() -> None:
         assert KEYS.attempt_of(forged) is None
 
 
+def test_the_secrets_of_webhooks_differ_by_job_and_name_and_stay() -> None:
+    secrets = {KEYS.webhook_secret(job, name) for job in "ab" for name in "ab"}
+    assert len(secrets) == 4
+    assert all(len(secret) == 32 for secret in secrets)
+    assert KEYS.webhook_secret("a", "b") == Keys(b"k" * 32).webhook_secret("a", "b")
+    assert KEYS.webhook_secret("a", "b") != Keys(b"o" * 32).webhook_secret("a", "b")
+
+
 def test_processes_that_make_the_key_at_once_get_the_same(tmp_path: Path) -> None:
     seen: list[str] = []
     threads = [

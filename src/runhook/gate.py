@@ -26,11 +26,13 @@ PUBLIC = frozenset(
         "/api/docs",
         "/api/auth/login",
         "/api/auth/logout",
+        "/api/hooks/{job_id}/{name}",  # its handler asks for a signature instead
         "/dash/sign-in",
         "/favicon.ico",
     }
 )
 PUBLIC_PREFIX = "/static/"
+_PUBLIC_PATH = re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(p)) for p in PUBLIC))
 SESSION_COOKIE = "runhook_session"
 SECURE_SESSION_COOKIE = "__Host-runhook_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -100,8 +102,8 @@ class Gate:
 
 
 def is_public(path: str) -> bool:
-    """May anybody at all ask for this path?"""
-    return path in PUBLIC or path.startswith(PUBLIC_PREFIX)
+    """May anybody at all ask for this path? (A route's template is as public as its paths.)"""
+    return _PUBLIC_PATH.fullmatch(path) is not None or path.startswith(PUBLIC_PREFIX)
 
 
 def caller_of(request: HTTPConnection) -> Caller:

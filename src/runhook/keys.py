@@ -27,6 +27,7 @@ class Keys:
     def __init__(self, key: bytes) -> None:
         self._tokens = _derived(key, b"user token")
         self._run_tokens = _derived(key, b"run token")
+        self._webhooks = _derived(key, b"webhook")
         self._cipher = AESGCM(_derived(key, b"secrets at rest"))
 
     @classmethod
@@ -65,6 +66,11 @@ class Keys:
         attempt_id = token.removeprefix(RUN_TOKEN_PREFIX)[:32]
         genuine = hmac.compare_digest(token.encode(), self.run_token(attempt_id).encode())
         return attempt_id if genuine else None
+
+    def webhook_secret(self, job_id: str, name: str) -> bytes:
+        """The 32 bytes that the senders of a job's webhook sign with; another name, another secret.
+        Nothing of it is stored."""
+        return hmac.digest(self._webhooks, f"{job_id}/{name}".encode(), "sha256")
 
     def encrypt(self, text: str, context: str) -> bytes:
         """`text` under AES-256-GCM (NIST SP 800-38D), bound to `context`: nonce + ciphertext."""

@@ -16,6 +16,7 @@ PUBLIC_API = {
     "/api/docs",
     "/api/auth/login",
     "/api/auth/logout",
+    "/api/hooks/{job_id}/{name}",
 }
 NOBODY = "0" * 32
 CLOSED = [route for route in ROUTES if route.path not in PUBLIC_API]
@@ -27,6 +28,14 @@ def path_of(template: str) -> str:
 
 def test_the_public_part_of_the_api_is_this_list() -> None:
     assert {path for path in PUBLIC if path.startswith("/api")} == PUBLIC_API
+
+
+def test_what_is_public_but_signed_answers_401_by_itself(shared_api: Api) -> None:
+    """Exactly the routes of the public list may be reached: all others are in CLOSED."""
+    assert {route.path for route in ROUTES} - {route.path for route in CLOSED} == PUBLIC_API
+    url = f"{shared_api.server.url}/api/hooks/{NOBODY}/name"
+    for headers in ({}, {"Authorization": f"token {shared_api.token}"}):
+        assert requests.post(url, headers=headers, timeout=20).status_code == 401
 
 
 @pytest.mark.parametrize("route", CLOSED, ids=lambda route: f"{route.method} {route.path}")
@@ -54,7 +63,12 @@ def test_without_a_valid_credential_every_route_answers_401(
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/nope", "/api/jobs/x.json", "/api/jobs/../status/x", "/api/status/", "/metrics"]
+    "path",
+    [
+        *("/api/nope", "/api/jobs/x.json", "/api/jobs/../status/x", "/api/status/", "/metrics"),
+        *("/api/hooks", "/api/hooks/x", "/api/hooks/x/", "/api/hooks/x/y/z", "/api/hooks//y"),
+        *("/api/hooks/{job_id}/{name}/", "/x/api/hooks/x/y", "/api/hooks/x/..%2f..%2fjobs"),
+    ],
 )
 def test_no_suffix_or_detour_opens_a_door(shared_api: Api, path: str) -> None:
     assert requests.get(shared_api.server.url + path, timeout=20).status_code == 401

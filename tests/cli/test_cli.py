@@ -63,6 +63,22 @@ def test_a_recipe_may_be_yaml_without_its_frame_and_notes_go_to_stderr(
     assert "conda packages are not offered" in applied.stderr
 
 
+def test_webhooks_are_shown_with_what_their_senders_need(
+    shell: Shell, tmp_path: Path, shared_api: Api
+) -> None:
+    triggers = [{"webhook": "pushed", "source": "github"}, {"webhook": "nightly"}]
+    shell("apply", write_recipe(tmp_path / "j", name="hooked", command="true", triggers=triggers))
+    found = json.loads(shell("webhooks", "hooked", "--json").stdout)
+    assert [each["name"] for each in found] == ["pushed", "nightly"]
+    head, *lines = shell("webhooks", "hooked").stdout.splitlines()
+    assert head.split() == ["NAME", "SOURCE", "URL", "SECRET"]
+    expected = [[each[key] for key in ("name", "source", "url", "secret")] for each in found]
+    assert [line.split() for line in lines] == expected
+    assert found[0]["url"].startswith(f"{shared_api.server.url}/api/hooks/")
+    shell("apply", write_recipe(tmp_path / "k", name="unhooked", command="true"))
+    assert shell("webhooks", "unhooked").stdout.split() == head.split()
+
+
 def test_parameters_are_json_or_else_text(shell: Shell, tmp_path: Path) -> None:
     defaults = {"region": "north", "year": 1}
     recipe = write_recipe(

@@ -40,6 +40,8 @@ PARTS = {
     "chromium": Part("chromium", "chromium"),
     "bwrap": Part("bwrap", "bubblewrap"),
     "faketime": Part("faketime", "faketime"),
+    "curl": Part("curl", "curl"),
+    "openssl": Part("openssl", "openssl"),
 }
 
 

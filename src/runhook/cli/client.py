@@ -133,6 +133,10 @@ class Client:
             except httpx2.TransportError:
                 self.run(run_id)  # raises, with a sentence, if the server is not there at all
 
+    def webhooks(self, job: str) -> list[Json]:
+        """The webhooks of a job, with their addresses and secrets."""
+        return list(self._ask("GET", f"/api/jobs/{self.job_id(job)}/webhooks")["webhooks"])
+
     def sign_in_link(self, page: str = "/dash") -> str:
         """A one-time link that signs a browser in and shows `page`."""
         return str(self._ask("POST", "/api/user/sign-in-link", json={"next": page})["url"])

@@ -305,6 +305,21 @@ def cancel(obj: Login, run_id: str) -> None:
     )
 
 
+@cli.command()
+@click.argument("job")
+@as_json
+@click.pass_obj
+def webhooks(obj: Login, job: str, json_wanted: bool) -> None:
+    """List the webhooks of JOB with what their senders need: address and secret."""
+    with Client(obj.url, obj.token) as client:
+        found = client.webhooks(job)
+    if json_wanted:
+        print_json(found)
+        return
+    rows = [[each["name"], each["source"], each["url"], each["secret"]] for each in found]
+    print_table(["NAME", "SOURCE", "URL", "SECRET"], rows)
+
+
 def main() -> None:
     """The entry point: what goes wrong is a sentence, never a traceback."""
     try:

@@ -1,7 +1,7 @@
 """What else starts a job, besides people and the clock: webhooks, and another job's success."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    model_validator,
 )
 
 POINTER = re.compile(r"^(/([^~/]|~[01])*)+$")
@@ -26,6 +27,7 @@ def _pointer(text: str) -> str:
 
 Pointer = Annotated[str, StringConstraints(max_length=512), AfterValidator(_pointer)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+Event = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
 class Webhook(BaseModel):
@@ -38,8 +40,11 @@ class Webhook(BaseModel):
     source: Literal["github", "gitlab", "gitea", "generic"] = Field(
         default="generic", description="Who calls: how the signature is checked."
     )
-    events: list[str] | None = Field(
-        default=None, max_length=32, description="Only these, such as push; generic has none."
+    events: list[Event] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=32,
+        description="Only these; default: push. A push of a tag is tag_push; generic has none.",
     )
     branch: str | None = Field(
         default=None, max_length=255, description="Only pushes to this branch; * is a wildcard."
@@ -47,6 +52,19 @@ class Webhook(BaseModel):
     parameters: dict[str, Pointer] | None = Field(
         default=None, description="Parameter → where its value stands in the payload."
     )
+
+    @model_validator(mode="after")
+    def _check_filters(self) -> Self:
+        if self.events is not None and self.source == "generic":
+            raise ValueError("events: a generic webhook has none; leave them out")
+        if self.branch and self.branch.startswith("refs/"):
+            raise ValueError("branch: write its name, such as main, without refs/heads/")
+        return self
+
+    @property
+    def wanted_events(self) -> list[str]:
+        """The events that start a run; of a generic hook, which has no events, none is asked."""
+        return self.events or ([] if self.source == "generic" else ["push"])
 
 
 class After(BaseModel):

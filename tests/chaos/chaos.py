@@ -21,6 +21,7 @@ import requests
 
 from runhook.runner.identity import lives
 from runhook.runner.spec import Identity
+from tests.api.hook_sender import Hook
 from tests.chaos.jobs import definitions, expected_log, proved_by
 from tests.conftest import Api, LiveServer
 
@@ -81,6 +82,9 @@ class Chaos:
         warm = self.api.apply(name="warm-up", command="true")
         assert self.api.finished(self.api.start(warm)["id"])["state"] == "succeeded"
         self.jobs = {str(each["name"]): self.api.apply(**each) for each in definitions(self.proof)}
+        path = f"/api/jobs/{self.jobs['hooked']}/webhooks"
+        (hook,) = self.api.request("GET", path).json()["webhooks"]
+        self.hook = Hook(self.api, self.jobs["hooked"], "generic", hook["url"], hook["secret"])
 
     def live(self, *, runs: int, kills: int, limit: float) -> Report:
         """Disorder until so many runs were accepted and so many kills done, at most `limit`
@@ -127,11 +131,11 @@ class Chaos:
     def _starts(self, seed: float) -> None:
         """A client: it starts, cancels and repeats, and never gives up a start it has begun."""
         dice = random.Random(seed)
-        names = [name for name in self.jobs if name not in ("follower", "ticking")]
+        names = [name for name in self.jobs if name not in ("follower", "ticking", "hooked")]
         while not self._stop.is_set():
             name = dice.choice(names)
-            way = dice.choice([self._by_api, self._by_api, self._by_api, self._again, self._by_web])
-            run_id = way(self.jobs[name], dice)
+            ways = [self._by_api, self._by_api, self._by_web, self._again, self._by_webhook]
+            run_id = dice.choice(ways)(self.jobs[name], dice)
             if run_id and dice.random() < 0.1:
                 self._cancel(run_id)
             time.sleep(dice.uniform(0, 0.1))
@@ -163,11 +167,23 @@ class Chaos:
                 self.report.refused += 1
                 time.sleep(0.05)
                 continue
-            if answer.status_code == 200:
+            if answer.status_code in (200, 202):
                 return str(answer.json()["run"]["id"])
             assert answer.status_code == 503, answer.text
             self.report.refused += 1
             time.sleep(0.05)
+
+    def _by_webhook(self, job_id: str, dice: random.Random) -> str | None:
+        """A delivery, sent again and again until it is answered, as forges do."""
+        delivery = f"{dice.random()}"
+        path = self.hook.url.partition(self.server.url)[2]
+
+        def send() -> requests.Response:
+            body = b"{}"
+            headers = self.hook.headers(body, key=delivery)
+            return requests.post(self.server.url + path, body, headers=headers, timeout=60)
+
+        return self._insist(send)
 
     def _by_web(self, job_id: str, dice: random.Random) -> str | None:
         """The button: without a key, so it is pressed once, and what is not answered may be."""

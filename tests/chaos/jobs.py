@@ -37,6 +37,7 @@ def definitions(proof: Path) -> list[dict[str, object]]:
         "skipping": {"overlap": "skip"},
         "flaky": {"command": work(proof, flaky), "retry": {"count": 5}},
         "daemon": {"command": work(proof, daemon)},
+        "hooked": {"triggers": [{"webhook": "elsewhere"}]},
         "follower": {"triggers": [{"after": "plain"}]},
         "ticking": {"schedules": [{"cron": "@every 10s", "catch_up": "all"}]},
     }

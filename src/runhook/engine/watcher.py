@@ -92,11 +92,12 @@ class Watcher:
             if status.phase in (Phase.EXITED, Phase.GONE)
         }
         sightings = await asyncio.to_thread(self._read, wanted)  # after the poll: see `settle`
+        lost = {attempt.id: self._lost(attempt.id, gone, seen) for attempt, seen in sightings}
         await asyncio.gather(
             *(
-                self._settle(attempt, seen, self._lost(attempt.id, gone, seen), now)
+                self._settle(attempt, seen, lost[attempt.id], now)
                 for attempt, seen in sightings
-                if attempt.id in gone or seen.news
+                if seen.news or lost[attempt.id]
             )
         )
 

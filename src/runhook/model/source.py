@@ -104,7 +104,7 @@ def workspace_path(path: str) -> str:
     if "\x00" in path or "\\" in path:
         raise ValueError("a path is written with plain slashes")
     relative = PurePosixPath(path)
-    if relative.is_absolute() or path.startswith("~"):
+    if relative.is_absolute() or str(relative).startswith("~"):
         raise ValueError("write a path relative to the workspace, such as materials/data")
     if ".." in relative.parts:
         raise ValueError("the path leaves the workspace: write it without '..'")

@@ -163,6 +163,7 @@ class _Execution:
             except CellExecutionError as error:
                 raise self._cell_failed(error) from None
             except DeadKernelError:
+                self._tell("the kernel died in this cell; the cells after it never ran")
                 raise StepFailed(f"the kernel died in cell {self._cell}") from None
             except RuntimeError as error:
                 raise StepFailed(f"the kernel did not start: {error}") from None

@@ -20,12 +20,14 @@ from starlette.responses import Response
 
 from runhook.api.routes import starlette_routes
 from runhook.bus import Bus
+from runhook.disk import DiskGuard
 from runhook.engine.dispatcher import Dispatcher
 from runhook.engine.hints import listen
 from runhook.engine.loop import run_loop, utc_now
 from runhook.engine.pruner import Pruner
 from runhook.engine.recovery import look_around
 from runhook.engine.scheduler import Scheduler, Watchdog
+from runhook.engine.sweeper import Sweeper
 from runhook.engine.watcher import SWEEP_SECONDS, Watcher
 from runhook.errors import NotFound, RunhookError, SettingsError
 from runhook.executors.local import LocalExecutor
@@ -34,8 +36,9 @@ from runhook.keys import Keys
 from runhook.places import run_directory, sole_server
 from runhook.runner.spec import Places
 from runhook.services import identities
+from runhook.services.retention import Rules
 from runhook.services.site import Capacity, Server, Site
-from runhook.settings import Settings, pools_of
+from runhook.settings import FIELDS, Settings, pools_of
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
 from runhook.web.pages import error_page, page_routes
@@ -58,6 +61,7 @@ class Runhook:
     scheduler: Scheduler
     watchdog: Watchdog
     pruner: Pruner
+    sweeper: Sweeper
     application: Gate
 
 
@@ -76,15 +80,25 @@ def compose(settings: Settings, url: str) -> Runhook:
     database = open_database(settings, bus)
     keys = Keys.open(settings.server_data / "keys")
     sockets = run_directory(settings.server_data)
+    rules, disk = _rules(settings), DiskGuard.of(settings.server_data, settings.server_disk_reserve)
     site = Site(
         attempts=settings.server_data / "attempts",
         places=_places(settings),
         grace=settings.runs_grace,
         hint_socket=str(sockets / "hints.sock"),
         url=url,
-        capacity=Capacity(settings.runs_limit, pools_of(settings.runs_pools)),
+        capacity=Capacity(settings.runs_limit, pools_of(settings.runs_pools), disk.reason),
     )
-    server = Server(database, bus, keys, site, settings.server_organization, utc_now)
+    server = Server(
+        database=database,
+        bus=bus,
+        keys=keys,
+        site=site,
+        organization=settings.server_organization,
+        clock=utc_now,
+        rules=rules,
+        disk=disk,
+    )
     executor = LocalExecutor(sockets)
     return Runhook(
         server=server,
@@ -93,7 +107,8 @@ def compose(settings: Settings, url: str) -> Runhook:
         watcher=Watcher(database, bus, executor, site),
         scheduler=Scheduler(database),
         watchdog=Watchdog(database),
-        pruner=Pruner(database, site),
+        pruner=Pruner(database, site, rules),
+        sweeper=Sweeper(database, site, rules, disk),
         application=Gate(_application(server), server),
     )
 
@@ -107,6 +122,11 @@ def _places(settings: Settings) -> Places:
         index_url=settings.environments_index_url,
         environment_timeout=settings.environments_timeout,
     )
+
+
+def _rules(settings: Settings) -> Rules:
+    names = [name for name in FIELDS if name.startswith("retention_")]
+    return Rules.of({name.removeprefix("retention_"): getattr(settings, name) for name in names})
 
 
 def _application(server: Server) -> Starlette:
@@ -179,7 +199,8 @@ def _loops(parts: Runhook, stack: contextlib.ExitStack) -> Iterator[Coroutine[No
         ("watcher", parts.watcher.tick, ("attempts", "cancel"), lambda: SWEEP_SECONDS),
         ("scheduler", parts.scheduler.tick, ("schedules",), parts.scheduler.wait),
         ("watchdog", parts.watchdog.tick, (), lambda: WATCHDOG_SECONDS),
-        ("pruner", parts.pruner.tick, ("deleted",), lambda: PRUNE_SECONDS),
+        ("pruner", parts.pruner.tick, ("deleted", "prune"), lambda: PRUNE_SECONDS),
+        ("sweeper", parts.sweeper.tick, ("prune",), parts.sweeper.wait),
     )
     for name, tick, topics, wait in loops:
         yield run_loop(name, tick, stack.enter_context(bus.subscribe(*topics)), wait)

@@ -55,6 +55,12 @@ class Settings:
     server_organization: str = _setting(
         "server", "main", "The organisation in owner names such as main/admin."
     )
+    server_disk_reserve: str = _setting(
+        "server",
+        "",
+        "Nothing new starts with less free than this; empty: the smaller of 1 GB and 2 % of the "
+        "disk; 0: never refuse.",
+    )
     database_url: str = _setting(
         "database", "", "postgresql://… ; empty: one SQLite file in the data directory."
     )
@@ -77,6 +83,27 @@ class Settings:
     )
     environments_timeout: float = _setting(
         "environments", 1800.0, "Seconds that preparing an environment may take."
+    )
+    retention_age: str = _setting(
+        "retention", "90d", "How long the log and artifacts of an ended run are kept; 0: for ever."
+    )
+    retention_runs: int = _setting(
+        "retention", 0, "Of how many ended runs of a job they are kept; 0: of any number."
+    )
+    retention_size: str = _setting(
+        "retention", "10GB", "How much the ended runs of a job may take in all; 0: any amount."
+    )
+    retention_total_size: str = _setting(
+        "retention", "0", "How much the ended runs of all jobs may take; 0: any amount."
+    )
+    retention_history: str = _setting(
+        "retention", "730d", "How long ended runs stay in the history at all; 0: for ever."
+    )
+    retention_cache_age: str = _setting(
+        "retention", "30d", "How long environments and mirrors stay unused; 0: for ever."
+    )
+    retention_cache_size: str = _setting(
+        "retention", "20GB", "How much environments and mirrors may take; 0: any amount."
     )
 
 

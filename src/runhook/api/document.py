@@ -30,9 +30,12 @@ RUN = {
     "properties": {
         **dict.fromkeys(("id", "job_id", "url", "state", "trigger"), TEXT),
         **dict.fromkeys(("number", "job_version"), COUNT),
-        **dict.fromkeys(("created_at", "started_at", "finished_at", "scheduled_for"), MOMENT),
+        **dict.fromkeys(
+            ("created_at", "started_at", "finished_at", "scheduled_for", "pruned_at"), MOMENT
+        ),
         **dict.fromkeys(("reason", "step", "lock"), MAYBE_TEXT),
-        "exit_code": MAYBE_COUNT,
+        **dict.fromkeys(("exit_code", "kept_bytes"), MAYBE_COUNT),
+        "pinned": {"type": "boolean"},
         "parameters": {"type": "object"},
         "commits": OBJECTS,
         "attempts": OBJECTS,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from runhook.api import git, hooks, jobs, meta, recipes, runs, schedules, users
+from runhook.api import git, hooks, jobs, meta, recipes, retention, runs, schedules, users
 from runhook.api.call import PAGING, Call, Query, Route
 from runhook.services.site import Server
 
@@ -158,6 +158,7 @@ ROUTES: tuple[Route, ...] = (
     *schedules.ROUTES,
     *git.ROUTES,
     *hooks.ROUTES,
+    *retention.ROUTES,
 )
 
 

@@ -263,6 +263,9 @@ def run_json(server: Server, run: Run) -> dict[str, Any]:
         "created_at": instant(run.created_at),
         "started_at": instant(run.started_at),
         "finished_at": instant(run.finished_at),
+        "pinned": run.pinned,
+        "kept_bytes": run.kept_bytes,
+        "pruned_at": instant(run.pruned_at),
     }
 
 

@@ -111,6 +111,17 @@ class Client:
         """Ask for the end of a run: the run."""
         return self._ask("POST", f"/api/runs/{run_id}/cancel")
 
+    def pin(self, run_id: str, pinned: bool = True) -> Json:
+        """Keep a run whatever retention says, or (False) no longer than others: the run."""
+        return self._ask("POST", f"/api/runs/{run_id}/{'pin' if pinned else 'unpin'}")
+
+    def prune(self, dry_run: bool = False) -> Json:
+        """What retention removes now, and why; for administrators. It is on its way when this
+        returns, or nothing is removed at all with `dry_run`."""
+        if dry_run:
+            return self._ask("GET", "/api/retention")
+        return self._ask("POST", "/api/retention/prune")
+
     def log(self, run_id: str, offset: int = 0) -> Iterator[bytes]:
         """The log's bytes from `offset` to where it ends now."""
         with self._stream(f"/api/runs/{run_id}/log", {"offset": str(offset)}) as answer:

@@ -16,6 +16,7 @@ from runhook.cli.login import Login, current_login, keep_login
 from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
 from runhook.cli.recipe import RecipeError, read_recipe
 from runhook.errors import RunhookError, SettingsError
+from runhook.model.quantity import shown_bytes
 from runhook.settings import Settings, load
 
 SHOWN = 30
@@ -318,6 +319,51 @@ def webhooks(obj: Login, job: str, json_wanted: bool) -> None:
         return
     rows = [[each["name"], each["source"], each["url"], each["secret"]] for each in found]
     print_table(["NAME", "SOURCE", "URL", "SECRET"], rows)
+
+
+@cli.command()
+@click.argument("run_id")
+@click.pass_obj
+def pin(obj: Login, run_id: str) -> None:
+    """Keep the run with this id whatever retention says."""
+    _pin(obj, run_id, True)
+
+
+@cli.command()
+@click.argument("run_id")
+@click.pass_obj
+def unpin(obj: Login, run_id: str) -> None:
+    """Keep the run with this id no longer than others."""
+    _pin(obj, run_id, False)
+
+
+def _pin(obj: Login, run_id: str, pinned: bool) -> None:
+    with Client(obj.url, obj.token) as client:
+        run = client.pin(run_id, pinned)
+    click.echo(f"run {run['number']} is {'pinned' if run['pinned'] else 'not pinned'}")
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@as_json
+@click.pass_obj
+def prune(obj: Login, dry_run: bool, json_wanted: bool) -> None:
+    """Remove what retention does not keep: logs, artifacts, leftovers, caches."""
+    with Client(obj.url, obj.token) as client:
+        going = client.prune(dry_run)
+    if json_wanted:
+        print_json(going)
+        return
+    rows = [[f"{run['job']} {run['number']}", run] for run in going["runs"]]
+    rows += [[each["name"], each] for each in going["caches"] + going["leftovers"]]
+    if rows:
+        heads = ["WHAT", "SIZE", "WHY"]
+        print_table(heads, [[n, shown_bytes(each["bytes"]), each["reason"]] for n, each in rows])
+    verb = "would go" if dry_run else "is being removed"
+    free = shown_bytes(going["free_bytes"])
+    click.echo(f"{shown_bytes(going['bytes'])} {verb}; {free} free", err=True)
+    if going["disk"]:
+        click.echo(f"Note: {going['disk']}", err=True)
 
 
 def main() -> None:

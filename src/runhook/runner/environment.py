@@ -92,14 +92,13 @@ class _Maker:
         """The environment that holds just what the lock says."""
         key = self._key(lock)
         folder = self.cache / "environments" / key
-        complete, cached = folder / "complete", True
-        if not complete.exists():
+        cached = True
+        if not _taken(folder):
             with locked(folder.with_suffix(".lock"), self.uv.control):
-                if not complete.exists():
+                if not _taken(folder):
                     cached = False
                     self._make(folder, lock)
-                    write_whole(complete, "")
-        os.utime(complete)
+                    write_whole(folder / "complete", "")
         venv = folder / "venv"
         variables = {"PATH": f"{venv}/bin:{SYSTEM_PATH}", "VIRTUAL_ENV": str(venv)}
         return Prepared(venv / "bin" / "python", variables, key, cached, lock)
@@ -128,6 +127,16 @@ class _Maker:
 def _platform() -> tuple[str, str]:
     facts = os.uname()
     return facts.sysname, facts.machine
+
+
+def _taken(folder: Path) -> bool:
+    """Is it complete? Asking marks the use, in one step, so that what was found does not go for
+    want of use a moment later."""
+    try:
+        os.utime(folder / "complete")
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _read(path: Path) -> str | None:

@@ -38,6 +38,13 @@ DAMAGE = re.compile(
 )
 
 
+def mirror_folder(cache: str, repository: RepositorySpec) -> Path:
+    """Where the mirror of a repository stands, be it there or not."""
+    named = f"{repository.url}\n{repository.credential or ''}"
+    key = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    return Path(cache) / "repositories" / key
+
+
 @dataclass(frozen=True)
 class Mirror:
     """The mirror of one repository of one attempt. `access` lets git into the remote."""
@@ -51,9 +58,7 @@ class Mirror:
 
     @property
     def folder(self) -> Path:
-        named = f"{self.address.url}\n{self.repository.credential or ''}"
-        key = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:20]
-        return Path(self.spec.places.cache) / "repositories" / key
+        return mirror_folder(self.spec.places.cache, self.repository)
 
     @property
     def path(self) -> Path:

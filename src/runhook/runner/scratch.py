@@ -19,11 +19,18 @@ def remove(directory: Path) -> None:
     """Remove what only the work needed, also where the work took its own rights away. Safe to
     repeat; follows no links."""
     for name in SCRATCH:
-        path = directory / name
+        remove_tree(directory / name)
+
+
+def remove_tree(path: Path) -> bool:
+    """Remove a folder with all that is in it, whatever rights the work has left there; True once
+    nothing is there (any more). Follows no links, and removes no link."""
+    if not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-        if path.exists():
+        if path.is_dir():
             _open_up(path)
             shutil.rmtree(path, ignore_errors=True)
+    return not os.path.lexists(path)
 
 
 def _open_up(path: Path) -> None:

@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 from runhook.bus import Bus
+from runhook.disk import DiskGuard
 from runhook.keys import Keys
 from runhook.runner.spec import Places
+from runhook.services.retention import Rules
 from runhook.store.database import Database
 
 
@@ -48,7 +50,8 @@ class Site:
 
 @dataclass(frozen=True)
 class Server:
-    """What the API and the pages are given to work with. `clock` tells the present instant."""
+    """What the API and the pages are given to work with. `clock` tells the present instant;
+    `rules` say what is kept, and `disk` whether there is room for more."""
 
     database: Database
     bus: Bus
@@ -56,3 +59,5 @@ class Server:
     site: Site
     organization: str
     clock: Callable[[], datetime]
+    rules: Rules
+    disk: DiskGuard

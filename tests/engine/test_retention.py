@@ -1,15 +1,18 @@
 """Retention on real files and rows, with a clock of our own."""
 
+import json
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runhook.api import retention as api
 from runhook.disk import DiskGuard, Space, tree_size
 from runhook.engine.pruner import BATCH, Pruner
 from runhook.engine.sweeper import Sweeper
@@ -292,6 +295,47 @@ async def test_a_plan_says_what_goes_and_why_and_changes_nothing(engine: Engine)
         ("main/admin/a-job", 3, 100, "the job keeps them for 1.25 days"),
     ]
     assert await kept(engine, job) == [1, 2, 3, 4]
+
+
+async def test_the_dry_run_and_the_prune_tell_the_same_and_only_one_wakes_the_loops(
+    engine: Engine,
+) -> None:
+    job = await engine.job()
+    run = await ended(engine, job)
+    environment(engine, "a0", NOON - timedelta(days=2), 50)
+    scratch = await directory_of(engine, run) / "tmp"
+    scratch.mkdir()
+    (scratch / "file").write_bytes(b"x" * 7)
+    await prune(engine)
+    engine.pass_time(days=3)
+    disk = DiskGuard(engine.site.attempts, look=lambda _: ROOM)
+    server = SimpleNamespace(
+        rules=rules(age="1d", cache_age="1d"), disk=disk, site=engine.site, bus=engine.database.bus
+    )
+    call: Any = SimpleNamespace(
+        server=server, caller=engine.caller, now=engine.now, read=engine.database.read
+    )
+    kept_for = "keeps them for 1 day"
+    named = {"id": run.id, "job": "main/admin/a-job", "number": 1}
+    left = f"attempts/{scratch.parent.name}/tmp"
+    expected = {
+        "runs": [{**named, "bytes": 100, "reason": f"the job {kept_for}"}],
+        "caches": [{"name": "environments/a0", "bytes": 50, "reason": f"the cache {kept_for}"}],
+        "leftovers": [{"name": left, "bytes": 7, "reason": "the attempt has ended"}],
+        "bytes": 157,
+        "free_bytes": ROOM.free,
+        "disk": None,
+    }
+    with engine.database.bus.subscribe("prune") as hint:
+        assert json.loads((await api.show(call)).body) == expected
+        assert not await hint.wait(0)
+        assert json.loads((await api.prune(call)).body) == expected
+        assert await hint.wait(0)
+    assert await kept(engine, job) == [1] and scratch.exists()
+    call.caller = Caller("1", "stranger", engine.caller.owner)
+    for handler in (api.show, api.prune):
+        with pytest.raises(Forbidden):
+            await handler(call)
 
 
 things = st.tuples(st.integers(0, 1), st.integers(1, 300), st.integers(0, 100), st.booleans())

@@ -46,7 +46,8 @@ class Bounds:
     def reason(self, at: datetime, count: int, size: int, now: datetime) -> str | None:
         """Why the oldest of `count` things with `size` bytes in all goes; None if it stays."""
         if self.age is not None and now - at > self.age:
-            return f"{self.whose} keeps them for {self.age / DAY:g} days"
+            days = self.age / DAY
+            return f"{self.whose} keeps them for {days:g} day{'' if days == 1 else 's'}"
         if self.count is not None and count > self.count:
             return f"{self.whose} keeps the newest {self.count}"
         if self.size is not None and size > self.size:

@@ -2,6 +2,7 @@
 out of retention. What else lies about on the disk is the sweeper's."""
 
 import asyncio
+import logging
 from collections.abc import Collection
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from runhook.services.site import Site
 from runhook.store import identities, jobs, retention, runs
 from runhook.store.database import Database, Transaction
 
+logger = logging.getLogger("runhook.engine")
 BATCH = 100
 """Runs in one tick: so many directories, and one short write transaction."""
 
@@ -96,7 +98,11 @@ class Pruner:
         def remove() -> list[str]:
             return [run_id for run_id, each in attempts.items() if self._removed(each)]
 
-        return await asyncio.to_thread(remove)
+        gone = await asyncio.to_thread(remove)
+        if len(gone) < len(run_ids):
+            first = next(run_id for run_id in run_ids if run_id not in gone)
+            logger.warning("cannot remove all files of run %s; trying again later", first)
+        return gone
 
     def _removed(self, attempt_ids: list[str]) -> bool:
         return all(remove_tree(self._site.directory(each)) for each in attempt_ids)

@@ -9,7 +9,8 @@
 The first key is a hash of everything that decides the lock, the second one of the lock and the
 interpreter, so runs whose requests differ share an environment if they come to the same. One that
 was made before is found without a process. `<key>.lock` is held while something is made; what was
-cut off lacks `complete` and is made anew.
+cut off lacks `complete` and is made anew. Whoever removes one holds the lock too, and begins by
+renaming `complete`, so that it is found whole or not at all.
 
 Bytecode is not compiled at the installation: that costs every new environment more than the first
 run saves, which writes the bytecode of just what it imports.

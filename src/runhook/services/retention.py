@@ -17,7 +17,7 @@ from runhook.model.run import Event, Run
 from runhook.services import runs
 from runhook.store import events, retention
 from runhook.store.database import Transaction
-from runhook.store.retention import KeptRun
+from runhook.store.retention import JobUsage, KeptRun
 
 DAY = timedelta(days=1)
 
@@ -134,11 +134,12 @@ def plan(tx: Transaction, rules: Rules, now: datetime, limit: int) -> Plan:
     """What goes now: up to `limit` runs, so that what is asked again goes on."""
     history = _history(tx, rules.history, now, limit)
     gone = {run.id: run.bytes for run, _ in history}
-    room = limit - len(gone)
-    files = _of_jobs(tx, rules.job, now, room, gone)
-    if len(files) < room:
+    room, usages = limit - len(gone), retention.usage(tx)
+    files = _of_jobs(tx, usages, rules.job, now, room, gone)
+    if rules.total.size is not None and len(files) < room:
         gone |= {run.id: run.bytes for run, _ in files}
-        files += _of_all(tx, rules.total, now, limit - len(gone), gone)
+        kept = sum(usage.bytes for usage in usages) - sum(gone.values())
+        files += _of_all(tx, kept, rules.total, now, limit - len(gone), gone)
     return Plan(files, history)
 
 
@@ -151,11 +152,16 @@ def _history(
 
 
 def _of_jobs(
-    tx: Transaction, bounds: Bounds, now: datetime, limit: int, gone: Mapping[str, int]
+    tx: Transaction,
+    usages: Iterable[JobUsage],
+    bounds: Bounds,
+    now: datetime,
+    limit: int,
+    gone: Mapping[str, int],
 ) -> list[tuple[KeptRun, str]]:
     """Job by job; one whose bounds hold costs nothing."""
     going: list[tuple[KeptRun, str]] = []
-    for usage in retention.usage(tx):
+    for usage in usages:
         if len(going) >= limit:
             break
         own, kept = bounds.for_job(usage.retention), (usage.runs, usage.bytes)
@@ -166,10 +172,14 @@ def _of_jobs(
 
 
 def _of_all(
-    tx: Transaction, bounds: Bounds, now: datetime, limit: int, gone: Mapping[str, int]
+    tx: Transaction,
+    size: int,
+    bounds: Bounds,
+    now: datetime,
+    limit: int,
+    gone: Mapping[str, int],
 ) -> list[tuple[KeptRun, str]]:
-    """What is above the server's total once the runs in `gone` (ids with bytes) are gone."""
-    size = sum(usage.bytes for usage in retention.usage(tx)) - sum(gone.values())
+    """What is above the server's total of the `size` bytes left without the runs in `gone`."""
     oldest = retention.oldest(tx, limit + len(gone))
     rest = [run for run in oldest if run.id not in gone]
     return list(falls_out(rest, bounds, len(rest), size, now))[:limit]

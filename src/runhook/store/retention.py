@@ -78,8 +78,10 @@ def oldest(tx: Transaction, limit: int, job_id: str | None = None) -> list[KeptR
 
 
 def ended_before(tx: Transaction, limit: int, instant: datetime) -> list[KeptRun]:
-    """Unpinned runs that ended before `instant`, whether they keep anything or not."""
-    return _kept(tx, limit, ENDED, runs.c.pinned.is_(False), runs.c.finished_at < instant)
+    """Unpinned runs that ended before `instant`, whether they keep anything or not. They were made
+    before it, too: that has an index, and leaves few to look at."""
+    old = and_(runs.c.created_at < instant, runs.c.finished_at < instant)
+    return _kept(tx, limit, ENDED, runs.c.pinned.is_(False), old)
 
 
 def _kept(tx: Transaction, limit: int, *wanted: ColumnElement[bool]) -> list[KeptRun]:

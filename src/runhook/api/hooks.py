@@ -29,6 +29,7 @@ async def receive(call: Call) -> Response:
     wanted = hooks.wanted(hook, delivery, _payload(call, delivery))
     if wanted.ignored:
         return Json({"started": False, "reason": wanted.ignored})
+    call.server.site.capacity.require_room()
     run = await call.write(lambda tx: hooks.start(tx, job, hook, delivery, wanted.parameters))
     return _started(call, run, wanted.notes)
 

@@ -97,6 +97,7 @@ async def start(call: Call) -> Response:
         run = runs.start(tx, call.caller, call.path("job_id"), request, call.now)
         return runs.started(tx, call.caller, run)
 
+    call.server.site.capacity.require_room()
     made = await call.write(work)
     answer = job_json(call.server, made.job)
     answer["run"] = run_view_json(call.server, made.run, call.now)

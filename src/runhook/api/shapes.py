@@ -255,8 +255,6 @@ def run_json(server: Server, run: Run) -> dict[str, Any]:
         "priority": run.priority,
         "pool": run.pool,
         "caused_by": run.caused_by,
-        "pinned": run.pinned,
-        "pruned_at": instant(run.pruned_at),
         "not_before_at": instant(run.not_before_at),
         "queue_expires_at": instant(run.queue_expires_at),
         "cancel_requested_at": instant(run.cancel_requested_at),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
+from runhook.errors import Unavailable
 from runhook.keys import Keys
 from runhook.runner.spec import Places
 from runhook.services.retention import Rules
@@ -27,6 +28,13 @@ class Capacity:
     runs: int
     pools: Mapping[str, int] = field(default_factory=dict)
     obstacle: Callable[[], str | None] = _nothing
+
+    def require_room(self) -> None:
+        """Raise Unavailable, with the reason, while nothing may start. Asked before a start is
+        accepted; what the clock or another job wants to start is queued meanwhile."""
+        reason = self.obstacle()
+        if reason:
+            raise Unavailable(f"cannot start: {reason}")
 
 
 @dataclass(frozen=True)

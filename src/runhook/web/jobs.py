@@ -85,6 +85,7 @@ async def start(ask: Ask) -> Response:
         request = runs.StartRequest(Trigger.WEB, given)
         return runs.start(tx, ask.caller, job_id, request, ask.now)
 
+    ask.server.site.capacity.require_room()
     try:
         run = await ask.write(work)
     except Invalid as error:

@@ -48,6 +48,7 @@ async def cancel(ask: Ask) -> Response:
 async def again(ask: Ask) -> Response:
     """The same job with the same parameters, as it is defined now."""
     run_id = ask.path("run_id")
+    ask.server.site.capacity.require_room()
     run = await ask.write(lambda tx: runs.again(tx, ask.caller, run_id, ask.now))
     return go(f"/dash/runs/{run.id}")
 

@@ -36,8 +36,9 @@ from runhook.keys import Keys
 from runhook.places import run_directory, sole_server
 from runhook.runner.spec import Places
 from runhook.services import identities
+from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
-from runhook.services.site import Capacity, Server, Site
+from runhook.services.site import Server, Site
 from runhook.settings import FIELDS, Settings, pools_of
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare

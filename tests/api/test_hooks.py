@@ -268,7 +268,7 @@ def test_a_run_that_the_overlap_policy_skips_is_not_called_started(shared_api: A
     second = hook.send()
     assert (first.status_code, second.status_code) == (202, 200)
     assert second.json()["started"] is False
-    assert "no overlap" in second.json()["reason"]
+    assert "skips what overlaps" in second.json()["reason"]
     assert second.json()["run"]["state"] == "skipped"
     shared_api.request("POST", f"/api/jobs/{job_id}/stop")
 

@@ -7,7 +7,7 @@ import pytest
 from runhook.model.job import Job, JobSpec
 from runhook.model.policy import Retention
 from runhook.model.run import Run, RunState
-from runhook.store import attempts, jobs, retention, runs
+from runhook.store import attempts, jobs, queue, retention, runs
 from runhook.store.database import Database
 from tests.conformance.conftest import NOON, new_run
 
@@ -19,7 +19,7 @@ async def ended(database: Database, job: Job, at: datetime) -> Run:
     """A run that has ended, with one attempt."""
     run = await database.write(lambda tx: runs.insert_run(tx, new_run(job, created_at=at)))
     ((_, attempt),) = await database.write(
-        lambda tx: attempts.claim(tx, limit=1, executor="fake", now=at)
+        lambda tx: queue.claim(tx, room=1, pools={}, executor="fake", now=at)
     )
     facts = {"finished_at": at, "state": RunState.SUCCEEDED}
     await database.write(lambda tx: attempts.update_attempt(tx, attempt.id, **facts))

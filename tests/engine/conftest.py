@@ -17,7 +17,8 @@ from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run, Trigger
 from runhook.runner.spec import Outcome, Places
 from runhook.services import identities, jobs, runs
-from runhook.services.site import Capacity, Site
+from runhook.services.capacity import Capacity
+from runhook.services.site import Site
 from runhook.store.database import Database, sqlite_url
 from runhook.store.schema import prepare
 from runhook.testing import FakeExecutor

@@ -14,7 +14,7 @@ import pytest
 from runhook.executors.base import Phase
 from runhook.executors.local import LocalExecutor
 from runhook.runner.identity import identity_of
-from runhook.runner.spec import Secrets
+from runhook.runner.spec import LimitsSpec, Secrets
 from tests.executors.conftest import Bench, log, processes_of
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +84,7 @@ async def test_stopping_lets_a_program_tidy_up(bench: Bench) -> None:
 
 
 async def test_a_run_that_takes_too_long_is_timed_out_with_a_reason(bench: Bench) -> None:
-    result = await bench.run(bench.spec(command="sleep 600", time_limit=0.3))
+    result = await bench.run(bench.spec(command="sleep 600", limits=LimitsSpec(time=0.3)))
     assert result.outcome == "timed_out"
     assert "0.3 seconds" in (result.reason or "")
 

@@ -7,6 +7,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from runhook.runner.spec import LimitsSpec
 from tests.executors.conftest import Bench, anyio_backend, bench, log
 
 __all__ = ["anyio_backend", "bench"]
@@ -112,9 +113,9 @@ async def test_a_notebook_that_takes_too_long_is_timed_out_and_says_so(
 ) -> None:
     folder, _ = repository_of
     write(folder / "a.ipynb", "while True: pass")
-    _, result, kept = await execute(bench, repository_of, time_limit=8.0)
+    _, result, kept = await execute(bench, repository_of, limits=LimitsSpec(time=8.0))
     assert result.outcome == "timed_out"
-    assert "timed out" in json.dumps(kept["cells"][0]["outputs"])
+    assert "longer than its limit" in json.dumps(kept["cells"][0]["outputs"])
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,17 @@ from datetime import datetime
 
 from runhook.keys import Keys
 from runhook.model.job import JobSpec
-from runhook.model.quantity import seconds
+from runhook.model.limits import Limits
+from runhook.model.quantity import byte_count, seconds
 from runhook.model.run import Attempt, Run
 from runhook.model.source import Repository, workspace_path
-from runhook.runner.spec import EnvironmentRequest, RepositorySpec, RunSpec, Secrets
+from runhook.runner.spec import (
+    EnvironmentRequest,
+    LimitsSpec,
+    RepositorySpec,
+    RunSpec,
+    Secrets,
+)
 from runhook.services import git_access
 from runhook.services.site import Site
 from runhook.store import jobs
@@ -69,7 +76,7 @@ def run_spec(
         variables=spec.environment_variables or {},
         start_script=spec.start_script,
         notices=spec.not_offered(),
-        time_limit=seconds(spec.limits.time) if spec.limits and spec.limits.time else None,
+        limits=_limits(spec.limits or Limits()),
         grace=site.grace,
         hint_socket=site.hint_socket,
     )
@@ -92,6 +99,20 @@ def _environment(spec: JobSpec) -> EnvironmentRequest:
         requirements=spec.packages.requirements(),
         file=workspace_path(wanted.file) if wanted and wanted.file else None,
         refresh=wanted.refresh if wanted else "keep",
+    )
+
+
+def _limits(limits: Limits) -> LimitsSpec:
+    sizes = (limits.memory, limits.output, limits.disk)
+    memory, output, disk = (None if each is None else byte_count(each) for each in sizes)
+    return LimitsSpec(
+        time=None if limits.time is None else seconds(limits.time),
+        steps={name: seconds(each) for name, each in (limits.steps or {}).items()},
+        memory=memory,
+        cpu=limits.cpu,
+        processes=limits.processes,
+        output=output,
+        disk=disk,
     )
 
 

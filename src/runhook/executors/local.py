@@ -22,10 +22,12 @@ from typing import Any
 from runhook.errors import Unavailable
 from runhook.executors.base import Handle, Health, Phase, Status
 from runhook.runner import scratch
-from runhook.runner.identity import fingerprint, identity_of, lives, stat_fields
+from runhook.runner.identity import boot_id, fingerprint, identity_of, lives
+from runhook.runner.leftovers import end_leftovers
 from runhook.runner.spec import Identity, RunSpec, Secrets
 
 SLOW_POLL = 1.0
+HELLO_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 PARENT_LOG = "parent.log"
 
 
@@ -59,16 +61,13 @@ class LocalExecutor:
         try:
             answer = await self._ask(request)
         except (OSError, ValueError, EOFError):
-            await self._disconnect()
             answer = await self._ask(request)
         if "error" in answer:
             raise Unavailable(answer["error"])
         return answer
 
     async def poll(self, handles: Sequence[Handle]) -> Sequence[Status]:
-        return [
-            Status(Phase.RUNNING if lives(_identity(handle)) else Phase.GONE) for handle in handles
-        ]
+        return [_status(_identity(handle)) for handle in handles]
 
     async def ended(self, handle: Handle) -> None:
         """Told by a pidfd; where there are none, seen by looking once a second."""
@@ -88,7 +87,8 @@ class LocalExecutor:
             os.close(descriptor)
 
     async def stop(self, handle: Handle, grace: timedelta) -> None:
-        """The runner ends its tree by itself; if it does not, it is ended with its whole tree."""
+        """The runner ends its tree by itself; if it does not, it is killed, and `clean` ends what it
+        ran."""
         identity = _identity(handle)
         if not _signal(identity, signal.SIGTERM):
             return
@@ -101,15 +101,16 @@ class LocalExecutor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.ended(handle)
-        for pid in _tree(identity.pid) if lives(identity) else ():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal(identity, signal.SIGKILL)
 
     async def clean(self, spec_directory: str, handle: Handle) -> None:
-        """The runner does it itself; this is for one that was killed."""
+        """The runner does it itself; this is for one that was killed, with what it ran."""
+        directory = Path(spec_directory)
         if lives(_identity(handle)):
             return
-        await asyncio.to_thread(scratch.remove, Path(spec_directory))
+        if not (directory / "result.json").exists():
+            await asyncio.to_thread(end_leftovers, directory.name, directory)
+        await asyncio.to_thread(scratch.remove, directory)
 
     async def close(self) -> None:
         for task in self._enders:
@@ -118,19 +119,31 @@ class LocalExecutor:
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         async with self._lock:
-            reader, writer = self._streams or await self._connect()
-            writer.write(json.dumps(request).encode() + b"\n")
-            await writer.drain()
-            line = await reader.readline()
-        if not line:
-            raise EOFError("the runner parent has ended")
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    reader, writer = self._streams or await self._connect()
+                    writer.write(json.dumps(request).encode() + b"\n")
+                    await writer.drain()
+                    line = await reader.readline()
+            except BaseException:  # its answer may still come: not to be taken for the next one's
+                self._abandon()
+                raise
+            if not line:
+                self._abandon()
+                raise EOFError("the runner parent has ended")
         return dict(json.loads(line))
+
+    def _abandon(self) -> None:
+        if self._streams:
+            self._streams[1].close()
+            self._streams = None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A parent of this very version: the living one, or a new one."""
         try:
-            self._streams = await self._hello()
-        except (OSError, ValueError, EOFError):
+            async with asyncio.timeout(HELLO_SECONDS):
+                self._streams = await self._hello()
+        except (OSError, ValueError, EOFError):  # also a parent that hangs: TimeoutError
             self._streams = None
         if self._streams is None:
             await asyncio.to_thread(self._spawn_parent)
@@ -180,6 +193,13 @@ class LocalExecutor:
             self._streams = None
 
 
+def _status(identity: Identity) -> Status:
+    if lives(identity):
+        return Status(Phase.RUNNING)
+    rebooted = identity.boot_id != boot_id()
+    return Status(Phase.GONE, reason="the machine was restarted while it ran" if rebooted else "")
+
+
 def _identity(handle: Handle) -> Identity:
     return Identity(handle["boot_id"], handle["pid"], handle["start_time"])
 
@@ -209,15 +229,3 @@ def _signal(identity: Identity, number: int) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def _tree(root: int) -> list[int]:
-    """The process and all its descendants."""
-    parents: dict[int, int] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and (fields := stat_fields(int(entry.name))):
-            parents[int(entry.name)] = int(fields[1])
-    found = {root}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return sorted(found)

@@ -9,7 +9,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from runhook.runner.collect import check_value, keep_notebooks, notebooks_in
 from runhook.runner.command import run_command, run_start_script, working_directory
 from runhook.runner.environment import Prepared, prepare
 from runhook.runner.identity import own_identity
+from runhook.runner.limits import Bounds
 from runhook.runner.process import Control, Stopped
-from runhook.runner.report import Reporter, StepFailed
-from runhook.runner.spec import Result, RunSpec, Secrets, write_whole
+from runhook.runner.report import Bar, Reporter, StepFailed
+from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_whole
 from runhook.runner.tree import end_descendants
 from runhook.runner.variables import work_variables
 
@@ -38,11 +40,12 @@ def run_attempt(
     if not claim(directory):
         return
     claimed()
+    make_reserve(directory)
     spec = RunSpec.load(directory)
     reporter = Reporter(directory, spec.hint_socket)
-    deadline = None if spec.time_limit is None else time.monotonic() + spec.time_limit
-    control = Control(spec.grace, deadline)
+    control = Control(spec.grace, Bounds(spec.limits, directory))
     result = _result(spec, secrets, reporter, control)
+    control.bounds.close()
     result.save(directory)
     reporter.hint()
     scratch.remove(directory)
@@ -69,8 +72,8 @@ def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Contro
         facts = (error.exit_code, error.signal, reporter.step_name, error.reason)
         result = Result("failed", time.time(), *facts)
     except Stopped as error:
-        reason = None if error.outcome == "cancelled" else _too_long(spec)
-        result = Result(error.outcome, time.time(), step=reporter.step_name, reason=reason)
+        stop = error.stop
+        result = Result(stop.outcome, time.time(), step=reporter.step_name, reason=stop.reason)
     except Exception as error:  # ours: the run is told, the details are kept for whoever mends it
         write_whole(Path(spec.directory) / "runner.err", traceback.format_exc())
         reason = f"the runner failed: {type(error).__name__}: {error}"
@@ -80,10 +83,6 @@ def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Contro
         result = Result("succeeded", time.time(), code)
     end_descendants(min(control.grace, LEFTOVER_GRACE))
     return result
-
-
-def _too_long(spec: RunSpec) -> str:
-    return f"the run took longer than its limit of {spec.time_limit:g} seconds"
 
 
 @dataclass
@@ -98,17 +97,18 @@ class _Attempt:
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
         workspace = scratch.make(Path(self.spec.directory))
+        self._tell_limits()
         for notice in self.spec.notices:
             self.reporter.say(notice)
         if self.spec.repositories:
-            with self.reporter.step("checkout"):
+            with self._step("checkout"):
                 check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
-        with self.reporter.step("environment") as bar:
+        with self._step("environment") as bar:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"
         variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
         if self.spec.start_script:
-            with self.reporter.step("start_script"):
+            with self._step("start_script"):
                 variables = run_start_script(
                     self.spec, workspace, variables, self.reporter, self.control
                 )
@@ -119,8 +119,22 @@ class _Attempt:
             self._notebook(workspace, variables, prepared)
         check_value(Path(self.spec.directory), self.reporter)
 
+    @contextmanager
+    def _step(self, name: str) -> Iterator[Bar]:
+        with self.reporter.step(name) as bar, self.control.step(name):
+            yield bar
+
+    def _tell_limits(self) -> None:
+        """What is enforced is an event; what is not is a line in the log, too."""
+        bounds = self.control.bounds
+        if bounds.enforced or bounds.not_enforced:
+            told = {"enforced": bounds.enforced, "not_enforced": bounds.not_enforced}
+            self.reporter.emit("limits", **told)
+        for sentence in bounds.not_enforced:
+            self.reporter.say(f"not enforced: {sentence}")
+
     def _command(self, workspace: Path, variables: dict[str, str]) -> None:
-        with self.reporter.step("command"):
+        with self._step("command"):
             place = working_directory(workspace, self.spec.working_directory)
             before = notebooks_in(place)
             try:
@@ -132,7 +146,7 @@ class _Attempt:
     def _notebook(self, workspace: Path, variables: dict[str, str], prepared: Prepared) -> None:
         from runhook.runner.notebook import run_notebook  # noqa: PLC0415  costs 0.3 s
 
-        with self.reporter.step("notebook"):
+        with self._step("notebook"):
             run_notebook(
                 self.spec, workspace, variables, prepared.python, self.reporter, self.control
             )

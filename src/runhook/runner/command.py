@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from runhook.runner.inotify import Growth
@@ -40,7 +41,8 @@ class LogIndex:
         if self._size == self._before:
             self._reporter.emit("first_output")
         self._size = size
-        os.write(self._index, f"{time.time_ns() // 1000} {size}\n".encode())
+        with suppress(OSError):  # a full disk costs the times, not the run
+            os.write(self._index, f"{time.time_ns() // 1000} {size}\n".encode())
 
     def close(self) -> None:
         """The inotify descriptor is left to the end of the process: closing one takes the kernel
@@ -66,7 +68,7 @@ def run_start_script(
         control=control,
     )
     if not ended.ok:
-        raise _failed("the start script", ended)
+        raise _failed("the start script", ended, control)
     return _dumped(dump, variables)
 
 
@@ -100,7 +102,7 @@ def run_command(
     finally:
         index.close()
     if not ended.ok:
-        raise _failed("the command", ended)
+        raise _failed("the command", ended, control)
 
 
 def working_directory(workspace: Path, relative: str) -> Path:
@@ -128,8 +130,11 @@ def _bash() -> str:
     return bash
 
 
-def _failed(what: str, ended: Exit) -> StepFailed:
-    if ended.signal is not None:
+def _failed(what: str, ended: Exit, control: Control) -> StepFailed:
+    memory = control.bounds.explain()
+    if memory:
+        reason = memory
+    elif ended.signal is not None:
         name = signal.Signals(ended.signal).name if ended.signal < signal.NSIG else "?"
         reason = f"{what} was ended by signal {ended.signal} ({name})"
     elif ended.code == NOT_FOUND:

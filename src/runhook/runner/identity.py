@@ -23,6 +23,13 @@ def lives(identity: Identity) -> bool:
     return identity_of(identity.pid) == identity
 
 
+def lives_on(pid: int) -> bool:
+    """Does anything of this process still execute? Its first thread may have ended before others:
+    then it looks like a zombie that has threads."""
+    fields = stat_fields(pid)
+    return fields is not None and (fields[0] != "Z" or int(fields[17]) > 1)
+
+
 def stat_fields(pid: int) -> list[str] | None:
     """The fields of /proc/<pid>/stat from the state on (proc(5)); None without such a process."""
     try:

@@ -117,11 +117,11 @@ class _Execution:
         stop = asyncio.create_task(self._stop_requested())
         try:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-            outcome = None if work.done() else self._control.due()
-            if outcome:
+            why = None if work.done() else self._control.due()
+            if why:
                 work.cancel()
-                self._tell(f"the run was {outcome.replace('_', ' ')} in this cell")
-                raise Stopped(outcome)
+                self._tell(why.reason or "the run was cancelled in this cell")
+                raise Stopped(why)
             await work
         finally:
             stop.cancel()
@@ -158,13 +158,17 @@ class _Execution:
             self._echo_outputs(client)
             try:
                 await client.async_execute(
-                    cwd=str(self._directory), env=dict(self._variables), cleanup_kc=True
+                    cwd=str(self._directory),
+                    env=dict(self._variables),
+                    cleanup_kc=True,
+                    preexec_fn=self._control.bounds.enter,
                 )
             except CellExecutionError as error:
                 raise self._cell_failed(error) from None
             except DeadKernelError:
-                self._tell("the kernel died in this cell; the cells after it never ran")
-                raise StepFailed(f"the kernel died in cell {self._cell}") from None
+                why = self._control.bounds.explain() or "the kernel died"
+                self._tell(f"{why} in this cell; the cells after it never ran")
+                raise StepFailed(f"{why} in cell {self._cell}") from None
             except RuntimeError as error:
                 raise StepFailed(f"the kernel did not start: {error}") from None
 

@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from runhook.runner.limits import Bounds
 from runhook.runner.report import StepFailed
+from runhook.runner.spec import LimitsSpec
 from runhook.runner.tree import Ending, become_subreaper, end_tree, poll
 
 LONGEST_CAPTURE = 64 * 1024 * 1024
@@ -22,12 +24,20 @@ inherited: set[int] = set()
 runner for just as long as the program that it started still writes."""
 
 
-class Stopped(Exception):
-    """The attempt is to end: somebody asked for it, or its time is over."""
+@dataclass(frozen=True)
+class Stop:
+    """Why an attempt has to end now, and as what; there is a reason unless somebody wished it."""
 
-    def __init__(self, outcome: Literal["cancelled", "timed_out"]) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
+    outcome: Literal["cancelled", "timed_out", "failed"]
+    reason: str | None = None
+
+
+class Stopped(Exception):
+    """The attempt is to end: somebody asked for it, its time is over, or it used too much."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.outcome)
+        self.stop = stop
 
 
 @dataclass(frozen=True)
@@ -53,39 +63,66 @@ class Observer(Protocol):
 
 
 class Control:
-    """Requests to stop, and the deadline of the attempt (`time.monotonic()`, None: never).
+    """Requests to stop, deadlines, and other limits of the attempt.
 
     `grace` is how many seconds a process tree gets after SIGINT, and again after SIGTERM.
     """
 
-    def __init__(self, grace: float, deadline: float | None = None) -> None:
+    def __init__(self, grace: float, bounds: Bounds | None = None) -> None:
         self.grace = grace
-        self.deadline = deadline
+        self.bounds = bounds or Bounds(LimitsSpec(), Path())
+        self._deadlines: list[tuple[float, str]] = []
         self._requested = False
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._request)
         become_subreaper()
+        if self.bounds.limits.time is not None:
+            self._limit("the run", self.bounds.limits.time)
 
     def _request(self, number: int, frame: object) -> None:
         self._requested = True
         with suppress(BlockingIOError):
             os.write(self._write, b"x")
 
+    def _limit(self, what: str, seconds: float) -> None:
+        reason = f"{what} took longer than its limit of {seconds:g} seconds"
+        self._deadlines.append((time.monotonic() + seconds, reason))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step of the attempt, within its own limit of time if it has one."""
+        outer = list(self._deadlines)
+        limit = self.bounds.limits.steps.get(name)
+        if limit is not None:
+            self._limit(f"the step {name}", limit)
+        try:
+            yield
+        finally:
+            self._deadlines = outer
+
     def fileno(self) -> int:
         """Readable once a stop was asked for."""
         return self._read
 
-    def due(self) -> Literal["cancelled", "timed_out"] | None:
+    def due(self) -> Stop | None:
         """Why the attempt has to end now, if it has to."""
         if self._requested:
-            return "cancelled"
-        late = self.deadline is not None and time.monotonic() >= self.deadline
-        return "timed_out" if late else None
+            return Stop("cancelled")
+        now = time.monotonic()
+        late = [reason for at, reason in self._deadlines if now >= at]
+        if late:
+            return Stop("timed_out", late[0])
+        exceeded = self.bounds.exceeded()
+        return Stop("failed", exceeded) if exceeded else None
 
     def seconds_left(self) -> float | None:
-        """Until the deadline; None if there is none."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        """Until `due` is to be asked again, whatever is told meanwhile; None if that is enough."""
+        now = time.monotonic()
+        waits = [max(0.0, at - now) for at, _ in self._deadlines]
+        if self.bounds.pause is not None:
+            waits.append(self.bounds.pause)
+        return min(waits, default=None)
 
     def pause(self, seconds: float) -> None:
         """Wait so long, or until a stop is asked for."""
@@ -93,10 +130,10 @@ class Control:
 
     def check(self) -> None:
         """Raise Stopped if the attempt has to end."""
-        outcome = self.due()
-        if outcome:
+        stop = self.due()
+        if stop:
             end_tree(self.grace)
-            raise Stopped(outcome)
+            raise Stopped(stop)
 
 
 def run(
@@ -114,8 +151,8 @@ def run(
     Raises Stopped once its whole tree is gone, if the attempt has to end; StepFailed if it cannot
     be started, or took longer than `timeout` seconds (then its tree is ended too).
     """
-    with _spawn(argv, cwd, env, output, output) as process:
-        _wait(process, control, timeout, observer, argv[0])
+    with _spawn(argv, cwd, env, output, output, control.bounds.enter) as process:
+        _wait_or_end(process, control, timeout, observer, argv[0])
     return _exit(process)
 
 
@@ -133,8 +170,8 @@ def capture(
     reads, writes = os.memfd_create("stdout"), os.memfd_create("stderr")
     try:
         try:
-            with _spawn(argv, cwd, env, reads, writes) as process:
-                _wait(process, control, timeout, None, argv[0])
+            with _spawn(argv, cwd, env, reads, writes, None) as process:
+                _wait_or_end(process, control, timeout, None, argv[0])
         finally:
             errors = os.pread(writes, LONGEST_CAPTURE, 0)
             if errors:
@@ -148,7 +185,12 @@ def capture(
 
 
 def _spawn(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
+    argv: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int,
+    stderr: int,
+    enter: Callable[[], None] | None,
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -160,14 +202,30 @@ def _spawn(
             stderr=stderr,
             start_new_session=True,
             pass_fds=tuple(inherited),
+            preexec_fn=enter,
         )
-    except OSError as error:
-        raise StepFailed(f"cannot start {argv[0]}: {error.strerror}") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StepFailed(f"cannot start {argv[0]}: {error}") from None
 
 
 def _exit(process: subprocess.Popen[bytes]) -> Exit:
     code = process.wait()
     return Exit(code, None) if code >= 0 else Exit(None, -code)
+
+
+def _wait_or_end(
+    process: subprocess.Popen[bytes],
+    control: Control,
+    timeout: float | None,
+    observer: Observer | None,
+    name: str,
+) -> None:
+    """Whatever stops the waiting ends the tree: leaving `with Popen` would wait without a limit."""
+    try:
+        _wait(process, control, timeout, observer, name)
+    except BaseException:
+        end_tree(control.grace)
+        raise
 
 
 def _wait(
@@ -179,10 +237,11 @@ def _wait(
 ) -> None:
     """Return when the process has ended; nothing is polled, everything tells."""
     limit = None if timeout is None else time.monotonic() + timeout
-    ends = [at for at in (limit, control.deadline) if at is not None]
     with Ending(process.pid) as ended:
         while True:
-            wait = max(0.0, min(ends) - time.monotonic()) if ends else None
+            left = None if limit is None else max(0.0, limit - time.monotonic())
+            waits = [wait for wait in (left, control.seconds_left()) if wait is not None]
+            wait = min(waits, default=None)
             ready = _select([ended.fileno(), control.fileno()], observer, wait)
             if ended.fileno() in ready:
                 break

@@ -13,12 +13,17 @@
 Secrets travel beside the spec, never through a file of the attempt's directory (`Secrets`).
 """
 
+import errno
 import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+RESERVE, RESERVE_BYTES = ".reserve", 16 * 1024
 Outcome = Literal["succeeded", "failed", "cancelled", "timed_out"]
 StepName = Literal["checkout", "environment", "start_script", "command", "notebook", "collect"]
 
@@ -63,6 +68,19 @@ class Places:
 
 
 @dataclass(frozen=True)
+class LimitsSpec:
+    """Seconds for the attempt and for single steps, bytes, cores; None is no limit."""
+
+    time: float | None = None
+    steps: dict[str, float] = field(default_factory=dict)
+    memory: int | None = None
+    cpu: float | None = None
+    processes: int | None = None
+    output: int | None = None
+    disk: int | None = None
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
 
@@ -88,7 +106,7 @@ class RunSpec:
     variables: dict[str, str] = field(default_factory=dict)
     start_script: str | None = None
     notices: list[str] = field(default_factory=list)
-    time_limit: float | None = None
+    limits: LimitsSpec = field(default_factory=LimitsSpec)
     grace: float = 10.0
     hint_socket: str | None = None
 
@@ -98,6 +116,7 @@ class RunSpec:
         values = json.loads((directory / "spec.json").read_bytes())
         values["places"] = Places(**values["places"])
         values["environment"] = EnvironmentRequest(**values["environment"])
+        values["limits"] = LimitsSpec(**values["limits"])
         values["repositories"] = [RepositorySpec(**item) for item in values["repositories"]]
         return cls(**values)
 
@@ -149,8 +168,8 @@ class Report:
     """A line of events.jsonl. Kinds and their data:
 
     step_started {step}; step_finished {step, seconds, ok, note}; checked_out {url, path, reference,
-    commit}; environment {key, cached}; first_output {}; host_key_unknown {host, keys:
-    [{type, key, fingerprint}]}; notice {message}.
+    commit}; environment {key, cached}; limits {enforced, not_enforced}; first_output {};
+    host_key_unknown {host, keys: [{type, key, fingerprint}]}; notice {message}.
     """
 
     at: float
@@ -178,25 +197,47 @@ class Result:
             return None
 
     def save(self, directory: Path) -> None:
-        """Write it whole or not at all."""
-        write_whole(directory / "result.json", json.dumps(asdict(self)))
+        """Write it whole or not at all. On a disk without room it takes the place of the reserve,
+        and if that is not enough it waits for room: a result is never given up."""
+        while True:
+            (directory / RESERVE).unlink(missing_ok=True)
+            try:
+                write_whole(directory / "result.json", json.dumps(asdict(self)))
+                return
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                time.sleep(1)
+
+
+def make_reserve(directory: Path) -> None:
+    """Take the room that the result will need, while there is some."""
+    with suppress(OSError), (directory / RESERVE).open("wb") as file:
+        file.write(b"\0" * RESERVE_BYTES)
 
 
 def append_report(directory: Path, report: Report) -> None:
-    """Add a line to events.jsonl, in one write, so that a reader sees it whole or not yet."""
-    line = json.dumps(asdict(report), default=str) + "\n"
+    """Add a line to events.jsonl, in one write, so that a reader sees it whole or not yet. A disk
+    without room costs the report, never the run; what was written in part is ended as a line."""
+    line = (json.dumps(asdict(report), default=str) + "\n").encode()
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(directory / "events.jsonl", flags, 0o600)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        descriptor = os.open(directory / "events.jsonl", flags, 0o600)
+        try:
+            if os.write(descriptor, line) < len(line):
+                os.write(descriptor, b"\n")
+        finally:
+            os.close(descriptor)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a file so that a reader sees the old text or the new, never a part (mode 0600)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

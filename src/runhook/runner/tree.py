@@ -13,9 +13,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from runhook.runner.identity import stat_fields
+from runhook.runner.identity import lives_on
 
 PR_SET_CHILD_SUBREAPER = 36
+KILLS = 40
 
 strangers: set[int] = set()
 """Children that this process had before it began with an attempt; a runner has none."""
@@ -47,8 +48,11 @@ def end_descendants(grace: float) -> None:
 
 
 def _kill_all() -> None:
-    """Until nothing is left: what forks faster than it dies is killed again."""
-    while descendants():
+    """Until nothing is left: what forks faster than it dies is killed again. What cannot be killed
+    (it waits in the kernel, or is not ours) is not waited for without end."""
+    for _ in range(KILLS):
+        if not descendants():
+            return
         _signal_all(signal.SIGKILL)
         _gone_within(0.5)
 
@@ -59,9 +63,8 @@ def descendants() -> list[int]:
     next_ones = [os.getpid()]
     while next_ones:
         children = set(_children(next_ones.pop())) - strangers
-        below = [pid for pid in children if _lives(pid)]
-        found += below
-        next_ones += below
+        found += [pid for pid in children if lives_on(pid)]
+        next_ones += children
     return found
 
 
@@ -75,14 +78,9 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _lives(pid: int) -> bool:
-    fields = stat_fields(pid)
-    return fields is not None and fields[0] != "Z"
-
-
 def _signal_all(number: int) -> None:
     for pid in descendants():
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # setuid: nobody's to end but root's
             os.kill(pid, number)
 
 

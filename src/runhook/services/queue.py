@@ -11,7 +11,7 @@ from runhook.model.job import Job
 from runhook.model.policy import Overlap
 from runhook.model.quantity import seconds
 from runhook.model.run import Run, RunState
-from runhook.services.site import Capacity
+from runhook.services.capacity import Capacity
 from runhook.store import attempts, queue, runs
 from runhook.store.database import Transaction
 

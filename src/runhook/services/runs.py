@@ -13,10 +13,10 @@ from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
 from runhook.model.waterfall import waterfall
 from runhook.services import queue
 from runhook.services.access import require, visible_owners
+from runhook.services.capacity import Capacity
 from runhook.services.jobs import JobView
 from runhook.services.jobs import get as get_job
 from runhook.services.queue import Waiting
-from runhook.services.site import Capacity
 from runhook.services.validation import nearest
 from runhook.store import attempts, events, identities, jobs, locks, runs
 from runhook.store.database import Transaction

@@ -1,40 +1,17 @@
 """What belongs to one server and is fixed from its start: places, addresses, and who does what."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
-from runhook.errors import Unavailable
 from runhook.keys import Keys
 from runhook.runner.spec import Places
+from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.store.database import Database
-
-
-def _nothing() -> str | None:
-    return None
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """How many runs may live at the same time: in all, and in each pool.
-
-    `obstacle` says, in words, why nothing may start at all at the moment, such as a full disk.
-    """
-
-    runs: int
-    pools: Mapping[str, int] = field(default_factory=dict)
-    obstacle: Callable[[], str | None] = _nothing
-
-    def require_room(self) -> None:
-        """Raise Unavailable, with the reason, while nothing may start. Asked before a start is
-        accepted; what the clock or another job wants to start is queued meanwhile."""
-        reason = self.obstacle()
-        if reason:
-            raise Unavailable(f"cannot start: {reason}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,74 @@
+"""Ending what a killed runner left behind.
+
+A runner ends its own tree. One that was killed cannot: what it ran belongs to init then. That is
+found by its control group if it had one, by the attempt's id in its environment, by where it
+stands, and by its parents: what such a process started is the attempt's, too.
+"""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from runhook.runner import cgroup
+from runhook.runner.identity import lives_on, stat_fields
+
+GRACE = 2.0
+STEP = 0.05
+
+
+def leftovers(attempt_id: str, directory: Path) -> list[int]:
+    """The pids of everything that still works for the attempt, other than this process."""
+    group = cgroup.find(attempt_id)
+    grouped = group.pids() if group else []
+    numbers = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    found = {*grouped, *(pid for pid in numbers if _works_for(pid, attempt_id, directory))}
+    return sorted(_with_descendants(found - {os.getpid()}, numbers))
+
+
+def _with_descendants(roots: set[int], numbers: list[int]) -> set[int]:
+    parents = {pid: int(fields[1]) for pid in numbers if (fields := stat_fields(pid))}
+    found = {pid for pid in roots if pid in parents}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid for pid in found if lives_on(pid)}
+
+
+def end_leftovers(attempt_id: str, directory: Path, grace: float = GRACE) -> int:
+    """End them all, politely first; how many there were. Safe to repeat."""
+    living = first = leftovers(attempt_id, directory)
+    number, limit = signal.SIGTERM, time.monotonic() + grace
+    while living:
+        for pid in living:
+            _signal(pid, number, attempt_id, directory)
+        time.sleep(STEP)
+        living = leftovers(attempt_id, directory)
+        if time.monotonic() >= limit:
+            number = signal.SIGKILL
+    group = cgroup.find(attempt_id)
+    if group:
+        group.remove()
+    return len(first)
+
+
+def _signal(pid: int, number: int, attempt_id: str, directory: Path) -> None:
+    """Held by a descriptor first and looked at again, so that it is never another process that
+    has got the pid meanwhile."""
+    with suppress(ProcessLookupError, PermissionError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            if pid in leftovers(attempt_id, directory):
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
+
+
+def _works_for(pid: int, attempt_id: str, directory: Path) -> bool:
+    with suppress(OSError):
+        place = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
+        if place == str(directory) or place.startswith(f"{directory}/"):
+            return True
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return f"RUNHOOK_ATTEMPT_ID={attempt_id}".encode() in variables
+    return False

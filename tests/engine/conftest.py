@@ -85,6 +85,7 @@ class Engine:
         while busy:
             busy = await self.scheduler.tick(self.now)
             busy |= await self.watcher.tick(self.now)
+            await self.watcher.rest()
             busy |= await self.dispatcher.tick(self.now)
 
     def pass_time(self, **time: float) -> None:

@@ -155,10 +155,10 @@ async def test_what_was_claimed_before_a_crash_is_handed_out_after_it(
 async def test_an_executor_that_refuses_fails_the_run_with_its_words(engine: Engine) -> None:
     engine.executor.refuse = "no room on this machine"
     run = await engine.start(await engine.job())
-    for _ in range(3):
+    for _ in range(6):
         assert (await engine.run(run)).state in (RunState.QUEUED, RunState.STARTING)
         await engine.settle()
-        engine.pass_time(seconds=5)
+        engine.pass_time(seconds=engine.dispatcher.wait())
     ended = await engine.run(run)
     assert (ended.state, ended.step) == (RunState.FAILED, "spawn")
     assert "no room on this machine" in (ended.reason or "")

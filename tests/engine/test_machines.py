@@ -18,7 +18,8 @@ from hypothesis.stateful import (
 )
 
 from runhook.engine.scheduler import fire
-from runhook.engine.settle import Sighting, settle
+from runhook.engine.settle import settle
+from runhook.engine.sighting import Sighting
 from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import TERMINAL, TRANSITIONS, RunState, Trigger

@@ -138,6 +138,7 @@ async def test_r5_no_error_stops_a_schedule_and_what_is_late_is_told(
     await Watchdog(engine.database).tick(engine.now)
     assert f"schedule {armed.id} is enabled and late" in caplog.text
     await spoil(engine.database, armed.id, {"cron": "* * * * *"})
+    engine.pass_time(seconds=2)
     await engine.settle()
     assert len(await engine.runs_of(bad)) == 1
 

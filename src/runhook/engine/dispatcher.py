@@ -16,8 +16,8 @@ from runhook.store import attempts, queue, runs
 from runhook.store.database import Database, Transaction
 
 logger = logging.getLogger("runhook.engine")
-MOST_TRIES = 3
-PAUSE = timedelta(seconds=1)
+MOST_TRIES = 6
+LONGEST_PAUSE = timedelta(seconds=2**MOST_TRIES)
 LONGEST_WAIT = 30.0
 GAVE_UP = "it waited longer in the queue than the job's queue_timeout allows"
 
@@ -69,7 +69,7 @@ class Dispatcher:
     def _may_try(self, attempt: Attempt, now: datetime) -> bool:
         """Has its pause passed? (A pause that seems long is one before the clock was set back.)"""
         left = self._not_before.get(attempt.id, now) - now
-        return left <= timedelta() or left > PAUSE * MOST_TRIES
+        return left <= timedelta() or left > LONGEST_PAUSE
 
     def _claim(self, tx: Transaction, now: datetime) -> list[tuple[Run, Attempt]]:
         capacity = self._site.capacity
@@ -86,7 +86,8 @@ class Dispatcher:
             plan = await self._database.read(
                 lambda tx: make_plan(tx, self._keys, self._site, run, attempt)
             )
-            handle = await self._start(plan)
+            await asyncio.to_thread(self._save, plan, attempt)
+            handle = dict(await self._executor.start(plan.spec, plan.secrets))
             await self._database.write(lambda tx: self._keep(tx, attempt, handle))
         except Exception as error:  # whatever it is, the run must not stay in `starting`
             await self._failed(attempt, error, now)
@@ -98,17 +99,13 @@ class Dispatcher:
         attempts.update_attempt(tx, attempt.id, handle=handle, isolation=self._executor.isolation)
         tx.publish("attempts")
 
-    async def _start(self, plan: Plan) -> dict[str, object]:
-        await asyncio.to_thread(plan.spec.save)
-        return dict(await self._executor.start(plan.spec, plan.secrets))
-
     async def _failed(self, attempt: Attempt, error: Exception, now: datetime) -> None:
         """Try again soon: most obstacles (a busy machine, a database that restarts) pass."""
         self._failures[attempt.id] += 1
         tries = self._failures[attempt.id]
         logger.warning("cannot start attempt %s (try %d): %r", attempt.id, tries, error)
-        self._not_before[attempt.id] = now + PAUSE * tries
-        if tries < MOST_TRIES:
+        self._not_before[attempt.id] = now + timedelta(seconds=min(2 ** (tries - 1), 2**MOST_TRIES))
+        if tries < MOST_TRIES or self._is_claimed(attempt):
             return
         try:
             await self._database.write(lambda tx: self._give_up(tx, attempt, error, now))
@@ -117,8 +114,16 @@ class Dispatcher:
         else:
             del self._failures[attempt.id], self._not_before[attempt.id]
 
+    def _is_claimed(self, attempt: Attempt) -> bool:
+        """Does some runner have it? Then it runs, whatever handing it out again may say."""
+        return (self._site.directory(attempt.id) / "runner.json").exists()
+
+    def _save(self, plan: Plan, attempt: Attempt) -> None:
+        if not self._is_claimed(attempt):
+            plan.spec.save()
+
     def _give_up(self, tx: Transaction, attempt: Attempt, error: Exception, now: datetime) -> None:
-        run = runs.get_run(tx, attempt.run_id)
+        run = runs.lock_run(tx, attempt.run_id)
         if run is None:
             return
         reason = f"cannot start on the {attempt.executor} executor: {error}"

@@ -21,6 +21,7 @@ logger = logging.getLogger("runhook.engine")
 BATCH = 500
 LONGEST_WAIT = 60.0
 PAUSE = 1.0
+RETRY = timedelta(seconds=PAUSE)
 
 
 class Scheduler:
@@ -29,11 +30,15 @@ class Scheduler:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._wait = LONGEST_WAIT
+        self._failed: dict[str, datetime] = {}
 
     async def tick(self, now: datetime) -> bool:
         """Start a run for every fire that is due."""
-        due = await self._database.read(lambda tx: jobs.due_schedules(tx, now, BATCH))
-        fired = await asyncio.gather(*(self._fire(schedule_id, now) for schedule_id in due))
+        await self._mind_the_clock(now)
+        limit = BATCH + len(self._failed)
+        due = await self._database.read(lambda tx: jobs.due_schedules(tx, now, limit))
+        ready = [schedule_id for schedule_id in due if self._may_try(schedule_id, now)]
+        fired = await asyncio.gather(*(self._fire(schedule_id, now) for schedule_id in ready))
         if any(fired):
             return True
         next_due = await self._database.read(jobs.next_due)
@@ -48,16 +53,29 @@ class Scheduler:
     async def _fire(self, schedule_id: str, now: datetime) -> bool:
         """Was something done? An error is logged; the schedule stays due."""
         try:
-            return await self._database.write(lambda tx: fire(tx, schedule_id, now))
+            done = await self._database.write(lambda tx: fire(tx, schedule_id, now))
         except Exception:
             logger.exception("schedule %s could not be fired and will be tried again", schedule_id)
+            self._failed[schedule_id] = now
             return False
+        self._failed.pop(schedule_id, None)
+        return done
+
+    def _may_try(self, schedule_id: str, now: datetime) -> bool:
+        failed_at = self._failed.get(schedule_id)
+        return failed_at is None or abs(now - failed_at) >= RETRY
+
+    async def _mind_the_clock(self, now: datetime) -> None:
+        """What fired at an instant that has not come fired before the clock was set back: its next
+        fire is found anew. None runs twice, since a fire is unique."""
+        for schedule_id in await self._database.read(lambda tx: jobs.schedules_ahead(tx, now)):
+            await self._database.write(lambda tx, each=schedule_id: _arm_anew(tx, each, now))  # type: ignore[misc]
 
 
 def fire(tx: Transaction, schedule_id: str, now: datetime) -> bool:
     """Start the runs of a schedule that is due, and note its next fire. False if it is not due (any
     more). Its jitter moves it as a whole: it lives that much behind the clock."""
-    armed = jobs.get_schedule(tx, schedule_id)
+    armed = jobs.lock_schedule(tx, schedule_id)
     if armed is None or armed.paused or armed.due_at is None or armed.due_at > now:
         return False
     assert armed.next_fire_at, "what is due has a next fire"
@@ -73,6 +91,13 @@ def fire(tx: Transaction, schedule_id: str, now: datetime) -> bool:
     following = armed.rule.next_fire(max(reached, armed.next_fire_at))
     jobs.set_next_fire(tx, armed, following, fired_at=now)
     return True
+
+
+def _arm_anew(tx: Transaction, schedule_id: str, now: datetime) -> None:
+    armed = jobs.lock_schedule(tx, schedule_id)
+    if armed:
+        reached = now - armed.rule.delay(armed.id)
+        jobs.set_next_fire(tx, armed, armed.rule.next_fire(reached), fired_at=now)
 
 
 def _start(tx: Transaction, armed: ArmedSchedule, fire_at: datetime, now: datetime) -> None:

@@ -1,17 +1,19 @@
 """Watching living attempts: their news, their end, and the wish to cancel them.
 
 An attempt is looked at when its runner sends a hint, when the executor says that it ended, and
-now and then anyway: the hints are for speed, the looking is the truth.
+now and then anyway: the hints are for speed, the looking is the truth. Whatever goes wrong with one
+attempt concerns that one alone: it is logged, and looked at again with the next sweep.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from runhook.bus import Bus
-from runhook.engine.settle import Sighting, look, settle
+from runhook.engine.settle import settle
+from runhook.engine.sighting import Sighting, look
 from runhook.errors import Unavailable
 from runhook.executors.base import Executor, Phase
 from runhook.model.run import Attempt, Run
@@ -29,7 +31,8 @@ LOST = "its runner ended without a result: it was killed from outside"
 
 
 class Watcher:
-    """Owns a small task per living attempt that waits for its end."""
+    """Owns a small task per living attempt that waits for its end, and one per attempt that is
+    being put away."""
 
     def __init__(self, database: Database, bus: Bus, executor: Executor, site: Site) -> None:
         self._database = database
@@ -38,6 +41,7 @@ class Watcher:
         self._site = site
         self._news: set[str] = set()
         self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._tidying: dict[str, asyncio.Task[None]] = {}
         self._stopping: set[str] = set()
         self._misses: Counter[str] = Counter()
         self._swept_at: datetime | None = None
@@ -54,7 +58,8 @@ class Watcher:
         news, self._news = self._news, set()
         if self._sweep_is_due(now):
             news |= {attempt.id for attempt, _ in living}
-        await self._look_at([attempt for attempt, _ in living if attempt.id in news], now)
+        wanted = [attempt for attempt, _ in living if attempt.id in news - self._tidying.keys()]
+        await self._look_at(wanted, now)
         await self._stop_unwanted(living)
         return bool(self._news)
 
@@ -72,13 +77,17 @@ class Watcher:
         for attempt_id in self._waiting.keys() - handled.keys():
             self._waiting.pop(attempt_id).cancel()
             self._stopping.discard(attempt_id)
+            self._misses.pop(attempt_id, None)
         for attempt_id in handled.keys() - self._waiting.keys():
             self._waiting[attempt_id] = asyncio.create_task(
                 self._wait_for(attempt_id, handled[attempt_id] or {})
             )
 
     async def _wait_for(self, attempt_id: str, handle: dict[str, object]) -> None:
-        await self._executor.ended(handle)
+        try:
+            await self._executor.ended(handle)
+        except Exception:  # sweeps will see its end
+            logger.exception("cannot wait for the end of attempt %s", attempt_id)
         self.tell(attempt_id)
 
     async def _look_at(self, wanted: list[Attempt], now: datetime) -> None:
@@ -92,14 +101,28 @@ class Watcher:
             if status.phase in (Phase.EXITED, Phase.GONE)
         }
         sightings = await asyncio.to_thread(self._read, wanted)  # after the poll: see `settle`
-        lost = {attempt.id: self._lost(attempt.id, gone, seen) for attempt, seen in sightings}
+        for attempt, seen in sightings:
+            lost = self._lost(attempt.id, gone, seen)
+            if lost:
+                self._tidy(attempt, self._bury(attempt, seen, lost, now))
         await asyncio.gather(
             *(
-                self._settle(attempt, seen, lost[attempt.id], now)
+                self._settle(attempt, seen, now)
                 for attempt, seen in sightings
-                if seen.news or lost[attempt.id]
+                if seen.news and attempt.id not in self._tidying
             )
         )
+
+    def _read(self, wanted: list[Attempt]) -> list[tuple[Attempt, Sighting]]:
+        found = []
+        for attempt in wanted:
+            try:
+                seen = look(self._site.directory(attempt.id), attempt.events_read)
+            except Exception:  # says nothing about the attempt: the next sweep looks again
+                logger.exception("cannot look at attempt %s", attempt.id)
+            else:
+                found.append((attempt, seen))
+        return found
 
     def _lost(self, attempt_id: str, gone: Mapping[str, str], seen: Sighting) -> str | None:
         """Why the attempt is lost, once that is certain."""
@@ -113,7 +136,7 @@ class Watcher:
         return None
 
     async def _settle(
-        self, attempt: Attempt, seen: Sighting, lost: str | None, now: datetime
+        self, attempt: Attempt, seen: Sighting, now: datetime, lost: str | None = None
     ) -> None:
         """Each attempt in a transaction of its own, so that none can spoil another's."""
         try:
@@ -122,30 +145,53 @@ class Watcher:
             )
         except Unavailable as error:
             logger.warning("the news of attempt %s wait: %s", attempt.id, error.message)
-            return
         except Exception:
             logger.exception("cannot write down the news of attempt %s", attempt.id)
-            return
-        if not ended:
-            return
-        self._misses.pop(attempt.id, None)
-        if attempt.handle:
-            await self._executor.clean(str(self._site.directory(attempt.id)), attempt.handle)
+        else:
+            if ended and not lost:
+                self._tidy(attempt, self._clean(attempt))
 
-    def _read(self, wanted: list[Attempt]) -> list[tuple[Attempt, Sighting]]:
-        return [
-            (attempt, look(self._site.directory(attempt.id), attempt.events_read))
-            for attempt in wanted
-        ]
+    async def _bury(self, attempt: Attempt, seen: Sighting, lost: str, now: datetime) -> None:
+        """What a lost attempt left running ends before anything can be started in its place."""
+        await self._clean(attempt)
+        await self._settle(attempt, seen, now, lost)
+
+    async def _clean(self, attempt: Attempt) -> None:
+        directory = str(self._site.directory(attempt.id))
+        await self._executor.clean(directory, attempt.handle or {})
+
+    def _tidy(self, attempt: Attempt, work: Coroutine[None, None, None]) -> None:
+        """Beside the ticks: a large workspace takes its time."""
+        if attempt.handle is None:
+            work.close()
+            return
+        task = asyncio.create_task(work)
+        self._tidying[attempt.id] = task
+        task.add_done_callback(lambda done: self._tidied(attempt.id, done))
+
+    def _tidied(self, attempt_id: str, done: asyncio.Task[None]) -> None:
+        self._tidying.pop(attempt_id, None)
+        if not done.cancelled() and done.exception():
+            logger.error("cannot put attempt %s away", attempt_id, exc_info=done.exception())
 
     async def _stop_unwanted(self, living: list[tuple[Attempt, Run]]) -> None:
         grace = timedelta(seconds=self._site.grace)
         for attempt, run in living:
             if run.cancel_requested_at and attempt.handle and attempt.id not in self._stopping:
-                self._stopping.add(attempt.id)
-                await self._executor.stop(attempt.handle, grace)
+                try:
+                    await self._executor.stop(attempt.handle, grace)
+                except Exception:  # the next tick asks again
+                    logger.exception("cannot stop attempt %s", attempt.id)
+                else:
+                    self._stopping.add(attempt.id)
+
+    async def rest(self) -> None:
+        """Return when nothing is being put away."""
+        while self._tidying:
+            await asyncio.wait(list(self._tidying.values()))
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Stop waiting; the attempts go on."""
-        for task in self._waiting.values():
+        for task in (*self._waiting.values(), *self._tidying.values()):
             task.cancel()

@@ -27,7 +27,7 @@ from runhook.runner.leftovers import end_leftovers
 from runhook.runner.spec import Identity, RunSpec, Secrets
 
 SLOW_POLL = 1.0
-HELLO_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+HELLO_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 PARENT_LOG = "parent.log"
 
 
@@ -87,8 +87,7 @@ class LocalExecutor:
             os.close(descriptor)
 
     async def stop(self, handle: Handle, grace: timedelta) -> None:
-        """The runner ends its tree by itself; if it does not, it is killed, and `clean` ends what it
-        ran."""
+        """The runner ends its tree by itself; one that does not is killed, and `clean` does it."""
         identity = _identity(handle)
         if not _signal(identity, signal.SIGTERM):
             return

@@ -34,6 +34,7 @@ EVERY = re.compile(r"^@every\s+((?:\d+[dhms]\s*)+)$")
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 SHORTEST, LONGEST = 10, 366 * 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_YEAR = 9000
 LONGEST_JITTER = 86_400
 MISSED_AFTER = timedelta(seconds=60)
 """A fire that is later than this was missed: the catch-up rule says what becomes of it."""
@@ -90,10 +91,15 @@ class Schedule(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "Schedule":
-        next(_fires(self, EPOCH + timedelta(days=365 * 56)))
+        try:
+            next(_fires(self, EPOCH + timedelta(days=365 * 56)))
+            first, last = self.first_instant, self.last_instant
+        except OverflowError:
+            first = last = EPOCH.replace(year=LAST_YEAR)
+        if any(each and not EPOCH.year <= each.year < LAST_YEAR for each in (first, last)):
+            raise ValueError(f"start, end: write dates from {EPOCH.year} to {LAST_YEAR - 1}")
         if delay_seconds(self.jitter or 0) > LONGEST_JITTER:
             raise ValueError("jitter: at most a day")
-        first, last = self.first_instant, self.last_instant
         if first and last and first >= last:
             raise ValueError("end: must be later than start")
         return self

@@ -69,6 +69,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
 
 def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: datetime) -> Job:
     """The job with a new definition, as a new version; the same definition changes nothing."""
+    jobs.lock_job(tx, job_id)
     job = get(tx, caller, job_id, "jobs:write")
     if spec.owner is not None and spec.owner != job.owner:
         raise Conflict("cannot move a job to another owner: delete it and create it there")
@@ -98,6 +99,7 @@ def delete(
 
     Conflict while runs are active, unless `allow_active`: then they are cancelled first.
     """
+    jobs.lock_job(tx, job_id)
     job = get(tx, caller, job_id, "jobs:write")
     active = runs.active_runs(tx, job.id)
     if active and not allow_active:
@@ -112,6 +114,7 @@ def delete(
 
 def pause(tx: Transaction, caller: Caller, job_id: str, paused: bool, now: datetime) -> Job:
     """Pause all schedules of the job, or let them go on. Conflict if it has none."""
+    jobs.lock_job(tx, job_id)
     job = get(tx, caller, job_id, "jobs:write")
     if not job.spec.rules:
         raise Conflict(f"{job.name} has no schedule", hint="Give it one first, such as '@hourly'.")
@@ -189,5 +192,6 @@ def _owner(caller: Caller, spec: JobSpec) -> str:
 
 
 def _require_free(tx: Transaction, owner: str, name: str) -> None:
+    jobs.lock_name(tx, owner, name)
     if jobs.find_job(tx, owner, name):
         raise Conflict(f"{owner} already has a job called {name}", details={"name": "is taken"})

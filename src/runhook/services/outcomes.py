@@ -25,29 +25,36 @@ def end_attempt(
     run: Run,
     attempt: Attempt,
     state: RunState,
-    at: datetime,
+    now: datetime,
     *,
+    at: datetime | None = None,
     signal: int | None = None,
     **facts: Any,
 ) -> None:
     """The attempt ends in `state`, and its run with it, unless the job allows another try: then the
-    run is queued again. `facts` are columns of both (exit_code, step, reason)."""
+    run is queued again. `at` is when it ended, if that was before `now`; what follows happens now.
+    `facts` are columns of both (exit_code, step, reason)."""
     assert state in TERMINAL
+    at = min(at or now, now)
     end = {"state": state, "finished_at": at, "signal": signal}
     if not attempts.update_attempt(tx, attempt.id, **end, **facts):
         return  # it had ended before: what is written stays
     tx.publish("ended", f"log/{attempt.id}")
     spec = _spec(tx, run)
     if spec and _may_retry(spec, run, attempt, state):
-        _queue_again(tx, spec, run, attempt, at, facts.get("reason"))
+        _queue_again(tx, spec, run, attempt, now, facts.get("reason"))
         return
     moved = runs.transition(tx, run.id, to=state, now=at, attempt_id=attempt.id, **facts)
     if moved and state == RunState.SUCCEEDED:
-        _start_followers(tx, run, at)
+        tx.fenced(f"what follows run {run.id}", _start_followers, run, now)
 
 
 def _spec(tx: Transaction, run: Run) -> JobSpec | None:
-    version = jobs.get_version(tx, run.job_id, run.job_version)
+    """The definition; None if it is one that cannot be read any more (its time zone is gone)."""
+    try:
+        version = jobs.get_version(tx, run.job_id, run.job_version)
+    except ValueError:
+        return None
     return version.spec if version else None
 
 
@@ -59,18 +66,18 @@ def _may_retry(spec: JobSpec, run: Run, attempt: Attempt, state: RunState) -> bo
 
 
 def _queue_again(
-    tx: Transaction, spec: JobSpec, run: Run, attempt: Attempt, at: datetime, reason: str | None
+    tx: Transaction, spec: JobSpec, run: Run, attempt: Attempt, now: datetime, reason: str | None
 ) -> None:
-    begin = at + spec.retrying.delay_after(attempt.number, run.id)
+    begin = now + spec.retrying.delay_after(attempt.number, run.id)
     patience = spec.queue_timeout
     runs.transition(
         tx,
         run.id,
         to=RunState.QUEUED,
-        now=at,
+        now=now,
         attempt_id=attempt.id,
         reason=reason,
-        not_before_at=begin if begin > at else None,
+        not_before_at=begin if begin > now else None,
         queue_expires_at=begin + timedelta(seconds=seconds(patience)) if patience else None,
     )
 
@@ -79,8 +86,9 @@ def _start_followers(tx: Transaction, run: Run, now: datetime) -> None:
     """Start the jobs that are to run after this one's success, each once."""
     job = jobs.get_job(tx, run.job_id)
     for follower in jobs.followers(tx, job) if job else []:
-        if follower.id in _causes(tx, run):
-            reason = f"{follower.name} is not started: it is among the causes of this run already"
+        causes = _causes(tx, run)
+        if follower.id in causes or len(causes) >= LONGEST_CHAIN:
+            reason = f"{follower.name} is not started: the jobs would follow each other for ever"
             events.record(tx, Event(run.id, None, now, "notice", {"message": reason}))
             continue
         _start_follower(tx, follower, run, now)
@@ -98,7 +106,7 @@ def _start_follower(tx: Transaction, follower: Job, run: Run, now: datetime) -> 
 def _causes(tx: Transaction, run: Run) -> set[str]:
     """The ids of the jobs in the chain of runs that led to this one, its own included."""
     found = {run.job_id}
-    for _ in range(LONGEST_CHAIN):
+    for _ in range(LONGEST_CHAIN):  # each job once, so the number of causes is that of steps
         cause = runs.get_run(tx, run.caused_by) if run.caused_by else None
         if cause is None:
             break

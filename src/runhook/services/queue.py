@@ -72,17 +72,19 @@ def waiting_for(tx: Transaction, run: Run, job: Job, capacity: Capacity, now: da
         return Waiting(
             queue.count_ahead(tx, run, same_job=True), f"the job allows {many} at a time"
         )
-    return Waiting(queue.count_ahead(tx, run, same_job=False), _server_side(tx, run, capacity))
+    return Waiting(queue.count_ahead(tx, run, same_job=False), _server_side(tx, job, capacity))
 
 
-def _server_side(tx: Transaction, run: Run, capacity: Capacity) -> str:
+def _server_side(tx: Transaction, job: Job, capacity: Capacity) -> str:
     full = capacity.obstacle()
     if full:
         return full
-    if run.pool:
-        places = capacity.pools.get(run.pool, 0)
-        if queue.alive_in_pool(tx, run.pool) >= places:
-            return f"the pool {run.pool} has {places} places, and all are taken"
+    pool = job.spec.pool
+    if pool is not None and pool not in capacity.pools:
+        return f"there is no pool {pool} on this server"
+    if pool is not None and queue.alive_in_pool(tx, pool) >= capacity.pools[pool]:
+        places = capacity.pools[pool]
+        return f"the pool {pool} has {places} place{'' if places == 1 else 's'}, and all are taken"
     if attempts.count_unfinished_attempts(tx) >= capacity.runs:
         return f"the server runs {capacity.runs} at a time"
     return ""

@@ -92,9 +92,9 @@ def start(
     nothing is started. Invalid if a parameter is not declared; if the job's overlap policy says so,
     the run is `skipped`, or takes the place of those that are active.
     """
+    jobs.lock_job(tx, job_id)
     job = get_job(tx, caller, job_id, "jobs:start")
     key = _checked_key(request.idempotency_key)
-    jobs.lock_job(tx, job.id)
     known = _made_before(tx, job.id, key, request)
     if known:
         return known

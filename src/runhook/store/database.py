@@ -7,6 +7,7 @@ disk (group commit). On PostgreSQL each write is a transaction of its own in a s
 """
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -24,10 +25,20 @@ from sqlalchemy.pool import QueuePool
 from runhook.bus import Bus
 from runhook.errors import Unavailable
 
+logger = logging.getLogger("runhook")
 T = TypeVar("T")
 READERS = 4
 BATCH = 128
 BUSY_TIMEOUT_MS = 10_000
+CONNECTION = {
+    "options": "-c timezone=utc -c statement_timeout=60s -c lock_timeout=20s",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""How PostgreSQL is reached (libpq): whatever hangs, a host or a statement, ends as an error."""
 
 
 class Transaction:
@@ -45,6 +56,19 @@ class Transaction:
     def execute(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         """Run one statement; `values` as for SQLAlchemy (a mapping, or a list for many rows)."""
         return self._connection.execute(statement, values)
+
+    def fenced(self, what: str, work: Callable[..., None], *values: Any) -> None:
+        """`work(self, *values)`, all of it or nothing: an error in it is logged and spoils nothing
+        else of the transaction. Only an outage of the database goes on upwards."""
+        topics = len(self.topics)
+        try:
+            with self._connection.begin_nested():
+                work(self, *values)
+        except Exception as error:
+            if _is_outage(error):
+                raise
+            del self.topics[topics:]
+            logger.exception("%s is left out", what)
 
     def publish(self, *topics: str) -> None:
         """Give hints on the bus, once the transaction is committed and never before."""
@@ -83,23 +107,35 @@ class Database:
 
     async def write(self, work: Work[T]) -> T:
         """What `work` returns, after its changes are durable; its error if it raised one (then
-        nothing is changed). Cancelling the caller does not take an accepted write back."""
+        nothing is changed). Cancelling the caller does not take an accepted write back, nor its
+        hints."""
         if self._writer:
-            future = self._writer.submit(work)
+            submitted = self._writer.submit(work)
         else:
-            future = self._readers.submit(self._write, work)
-        result, topics = await asyncio.shield(asyncio.wrap_future(future))
-        self.bus.publish(*topics)
+            submitted = self._readers.submit(self._write, work)
+        future = asyncio.wrap_future(submitted)
+        future.add_done_callback(self._publish)
+        result, _ = await asyncio.shield(future)
         return result
+
+    def _publish(self, done: "asyncio.Future[tuple[Any, list[str]]]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.bus.publish(*done.result()[1])
 
     def _read(self, work: Work[T]) -> T:
         with _outages("read"), self.engine.connect() as connection:
             return work(Transaction(connection))
 
     def _write(self, work: Work[T]) -> tuple[T, list[str]]:
-        with _outages("write to"), self.engine.begin() as connection:
-            transaction = Transaction(connection)
-            return work(transaction), transaction.topics
+        for last in (False, False, True):
+            try:
+                with _outages("write to"), self.engine.begin() as connection:
+                    transaction = Transaction(connection)
+                    return work(transaction), transaction.topics
+            except Unavailable as error:
+                if last or not _is_clash(error.__cause__):
+                    raise
+        raise AssertionError("the last try returns or raises")
 
 
 @contextmanager
@@ -112,6 +148,12 @@ def _outages(doing: str) -> Iterator[None]:
         if _is_outage(error):
             raise _unavailable(doing, error) from error
         raise
+
+
+def _is_clash(error: BaseException | None) -> bool:
+    """Two transactions of PostgreSQL in each other's way: one was taken back and may try again."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state in ("40P01", "40001")
 
 
 def _is_outage(error: BaseException) -> bool:
@@ -244,5 +286,5 @@ def _postgres_engine(url: str) -> Engine:
         address,
         pool_size=READERS + 1,
         pool_pre_ping=True,
-        connect_args={"options": "-c timezone=utc"},
+        connect_args=CONNECTION,
     )

@@ -156,6 +156,13 @@ def lock_job(tx: Transaction, job_id: str) -> None:
     tx.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
 
 
+def lock_name(tx: Transaction, owner: str, name: str) -> None:
+    """Let jobs of one name be made one after another until the transaction ends."""
+    if tx.dialect == "postgresql":
+        number = func.hashtextextended(f"{owner}/{name}", 0)
+        tx.execute(select(func.pg_advisory_xact_lock(number)))
+
+
 def find_job(tx: Transaction, owner: str, name: str) -> Job | None:
     row = tx.execute(select(jobs).where(jobs.c.owner == owner, jobs.c.name == name)).one_or_none()
     return None if row is None else _job_of(row)
@@ -211,18 +218,22 @@ def replace_schedules(
 ) -> None:
     """Make `rules` the job's schedules. A rule that stays keeps its id, its next fire and, unless
     it says otherwise, whether it is paused, so that no fire is lost or doubled by an edit."""
-    before = {_timing(armed.rule): armed for armed in list_schedules(tx, job_id)}
+    before: dict[str, list[ArmedSchedule]] = {}
+    for armed in list_schedules(tx, job_id):
+        before.setdefault(_timing(armed.rule), []).append(armed)
     tx.execute(delete(schedules).where(schedules.c.job_id == job_id))
     for position, rule in enumerate(rules):
-        known = before.pop(_timing(rule), None)
+        same = before.get(_timing(rule))
+        known = same.pop(0) if same else None
         paused = rule.paused if rule.paused is not None else known is not None and known.paused
+        resumed = known is not None and known.paused and not paused
         armed = ArmedSchedule(
             id=known.id if known else new_id(),
             job_id=job_id,
             position=position,
             rule=rule,
             paused=paused,
-            next_fire_at=known.next_fire_at if known else rule.next_fire(now),
+            next_fire_at=known.next_fire_at if known and not resumed else rule.next_fire(now),
             due_at=None,
             fired_at=known.fired_at if known else None,
         )
@@ -257,11 +268,23 @@ def list_schedules(tx: Transaction, *job_ids: str) -> list[ArmedSchedule]:
     return [_armed_of(row) for row in tx.execute(statement.order_by(schedules.c.position))]
 
 
-def get_schedule(tx: Transaction, schedule_id: str) -> ArmedSchedule | None:
-    """The schedule, held for this transaction; None if it is gone."""
+def lock_schedule(tx: Transaction, schedule_id: str) -> ArmedSchedule | None:
+    """The schedule, held for this transaction with its job, which is locked first; None if it is
+    gone."""
     statement = select(schedules).where(schedules.c.id == schedule_id)
+    job_id = tx.execute(
+        select(schedules.c.job_id).where(schedules.c.id == schedule_id)
+    ).scalar_one_or_none()
+    if job_id:
+        lock_job(tx, job_id)
     row = tx.execute(statement.with_for_update()).one_or_none()
     return None if row is None else _armed_of(row)
+
+
+def schedules_ahead(tx: Transaction, now: datetime) -> list[str]:
+    """The ids of schedules that fired at an instant which has not come: the clock was set back."""
+    statement = select(schedules.c.id).where(schedules.c.fired_at > now)
+    return list(tx.execute(statement).scalars())
 
 
 def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[str]:

@@ -8,12 +8,12 @@ order of its numbers. A job's `max_running` and the places of a pool are never e
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, text, update
 
-from runhook.model.policy import Overlap
+from runhook.model.policy import JITTER, LONGEST_DELAY, Overlap
 from runhook.model.run import Attempt, Run, RunState
 from runhook.store.attempts import insert_attempt
 from runhook.store.database import Transaction
@@ -24,6 +24,7 @@ ALIVE = (RunState.STARTING, RunState.RUNNING)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 ADVISORY_LOCK = 0x7175657565  # "queue", in bytes
 BATCH = 500
+LONGEST_PAUSE = timedelta(seconds=LONGEST_DELAY * (1 + JITTER))
 
 
 def claim(
@@ -33,10 +34,12 @@ def claim(
     attempt. `pools` gives the places of each pool; a pool that is not in it has none."""
     _exclude_others(tx)
     claimed = []
-    for run_id, job_id in _next_ones(tx, room, pools, now):
-        left: dict[str, Any] = {"not_before_at": None, "queue_expires_at": None}
+    chosen = _next_ones(tx, room, pools, now)
+    for job_id in sorted({job_id for _, job_id, _ in chosen}):  # jobs are locked before runs
+        tx.execute(update(jobs).where(jobs.c.id == job_id).values(served_at=now))
+    for run_id, _, pool in chosen:
+        left: dict[str, Any] = {"pool": pool, "not_before_at": None, "queue_expires_at": None}
         if transition(tx, run_id, to=RunState.STARTING, now=now, started_at=now, **left):
-            tx.execute(update(jobs).where(jobs.c.id == job_id).values(served_at=now))
             claimed.append((get_run(tx, run_id), insert_attempt(tx, run_id, executor, now)))
     return [(run, attempt) for run, attempt in claimed if run is not None]
 
@@ -59,6 +62,8 @@ class _Line:
     @property
     def open(self) -> bool:
         """May one more run of the job live?"""
+        if self.head.overlap == Overlap.REPLACE:  # what it replaces has to be gone
+            return self.alive == 0
         limit = self.head.max_running or (None if self.head.overlap == Overlap.ALLOW else 1)
         return limit is None or self.alive < limit
 
@@ -82,17 +87,17 @@ class _Places:
 
 def _next_ones(
     tx: Transaction, room: int, pools: Mapping[str, int], now: datetime
-) -> list[tuple[str, str]]:
-    """The ids of the runs that leave the queue now, with their jobs' ids."""
+) -> list[tuple[str, str, str | None]]:
+    """The ids of the runs that leave the queue now, with their jobs' ids and pools."""
     lines = _lines(tx, now)
     places = _Places(pools, alive_by(tx, runs.c.pool) if lines else Counter())
-    chosen: list[tuple[str, str]] = []
+    chosen: list[tuple[str, str, str | None]] = []
     while len(chosen) < room:
         ready = [each for each in lines if each.open and places.free(each.head.pool)]
         if not ready:
             break
         line = min(ready, key=lambda each: each.rank)
-        chosen.append((line.head.id, line.head.job_id))
+        chosen.append((line.head.id, line.head.job_id, line.head.pool))
         places.taken[line.head.pool] += 1
         if not _advance(tx, line, room, now):
             lines.remove(line)
@@ -124,12 +129,19 @@ def _lines(tx: Transaction, now: datetime) -> list[_Line]:
     with_some = select(runs.c.job_id).where(_ready(runs, now)).distinct()
     heads = list(tx.execute(_heads().where(jobs.c.id.in_(with_some), runs.c.id == first)))
     alive = alive_by(tx, runs.c.job_id) if heads else Counter()
-    return [_Line(head, alive[head.job_id], head.served_at or LONG_AGO) for head in heads]
+    return [_Line(head, alive[head.job_id], _served_at(head, now)) for head in heads]
+
+
+def _served_at(head: Row[Any], now: datetime) -> datetime:
+    """An instant that has not come is of before the clock was set back."""
+    served_at: datetime | None = head.served_at
+    return served_at if served_at and served_at <= now else LONG_AGO
 
 
 def _heads() -> Select[Any]:
-    mine = (runs.c.id, runs.c.job_id, runs.c.priority, runs.c.created_at, runs.c.pool)
-    return select(*mine, runs.c.overlap, jobs.c.max_running, jobs.c.served_at).join(
+    """What is looked at of a waiting run; limit and pool are those of its job now."""
+    mine = (runs.c.id, runs.c.job_id, runs.c.priority, runs.c.created_at, runs.c.overlap)
+    return select(*mine, jobs.c.max_running, jobs.c.pool, jobs.c.served_at).join(
         jobs, jobs.c.id == runs.c.job_id
     )
 
@@ -139,9 +151,11 @@ def _waiting(now: datetime) -> Select[Any]:
 
 
 def _ready(table: Any, now: datetime) -> ColumnElement[bool]:
-    """In the queue, and not kept back until later."""
-    kept_back = table.c.not_before_at
-    return and_(table.c.state == RunState.QUEUED, or_(kept_back.is_(None), kept_back <= now))
+    """In the queue, and not kept back until later. What is kept back for longer than any retry was
+    so before the clock was set back."""
+    until = table.c.not_before_at
+    may_start = or_(until.is_(None), until <= now, until > now + LONGEST_PAUSE)
+    return and_(table.c.state == RunState.QUEUED, may_start)
 
 
 def _order(table: Any) -> tuple[Any, ...]:

@@ -140,12 +140,20 @@ def request_cancel(tx: Transaction, run_id: str, now: datetime) -> bool:
 def wish_cancelled(tx: Transaction, run: Run, now: datetime, reason: str) -> None:
     """A queued run is cancelled at once; of a living one the wish is noted, and whoever watches it
     ends it. A finished run stays as it is."""
+    lock_run(tx, run.id)
     if transition(
         tx, run.id, to=RunState.CANCELLED, now=now, only_from=RunState.QUEUED, reason=reason
     ):
         return
     if request_cancel(tx, run.id, now):
         update_run(tx, run.id, reason=clean(reason))
+
+
+def lock_run(tx: Transaction, run_id: str) -> Run | None:
+    """The run, held until the transaction ends: what is decided by its state stays decided. Jobs
+    are locked before schedules, and these before runs."""
+    row = tx.execute(select(runs).where(runs.c.id == run_id).with_for_update()).one_or_none()
+    return None if row is None else run_of(row)
 
 
 def get_run(tx: Transaction, run_id: str) -> Run | None:

@@ -109,7 +109,7 @@ class Chaos:
     def _disorder(self) -> None:
         time.sleep(self.random.uniform(0.05, 0.8))
         dice = self.random.random()
-        if dice < 0.0:
+        if dice < 0.25:
             self._kill_a_runner()
         if dice > 0.6 and self.disturb:
             self.disturb(self.random)

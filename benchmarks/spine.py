@@ -96,14 +96,17 @@ class Client:
         parts = urlsplit(server.url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
 
-    def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
+    def fetch(self, method: str, path: str, body: object = None) -> bytes:
         text = json.dumps(body) if body is not None else None
         headers = {"Authorization": f"token {self._server.token}"}
         self._connection.request(method, path, text, headers)
         answer = self._connection.getresponse()
         data = answer.read()
         assert answer.status < 300, data
-        return dict(json.loads(data))
+        return data
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
+        return dict(json.loads(self.fetch(method, path, body)))
 
     def apply(self, **spec: object) -> str:
         recipe = self.ask("PUT", "/api/recipes", {"type": "job", "spec": spec})

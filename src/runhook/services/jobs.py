@@ -1,6 +1,6 @@
 """Defining jobs: create, change, apply a recipe, delete, pause; and looking at them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from runhook.services.validation import field_errors
 from runhook.store import identities, jobs, runs
 from runhook.store.database import Transaction
 from runhook.store.jobs import ArmedSchedule, JobVersion
-from runhook.store.runs import Activity
+from runhook.store.runs import Activity, Duration
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class JobView:
     recent: list[Run]
     activity: Activity
     created_by: str | None
+    durations: Sequence[Duration] = ()
 
     @property
     def last(self) -> Run | None:
@@ -165,18 +166,22 @@ def _owners(caller: Caller, owner: str | None) -> Collection[str] | None:
     return [owner] if visible is None or owner in visible else []
 
 
-def views(tx: Transaction, found: list[Job], recent: int = 1) -> list[JobView]:
-    """What the lists and pages show of jobs that the caller was found to see."""
+def views(tx: Transaction, found: list[Job], recent: int = 1, durations: int = 0) -> list[JobView]:
+    """What the lists and pages show of jobs that the caller was found to see: with so many of the
+    newest runs, and with how long so many of them took."""
     armed = jobs.list_schedules(tx, *(job.id for job in found))
     names = identities.user_names(tx, *(job.created_by for job in found))
-    doing = runs.activity(tx, [job.id for job in found])
+    ids = [job.id for job in found]
+    doing, newest = runs.activity(tx, ids), runs.recent_runs(tx, ids, recent)
+    took = runs.durations(tx, ids, durations) if durations else {}
     return [
         JobView(
             job,
             [schedule for schedule in armed if schedule.job_id == job.id],
-            runs.list_runs(tx, runs.RunFilter(job_id=job.id), size=recent),
+            newest[job.id],
             doing[job.id],
             names.get(job.created_by or ""),
+            took.get(job.id, ()),
         )
         for job in found
     ]

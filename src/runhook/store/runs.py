@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
 
@@ -194,6 +194,13 @@ def add_commit(tx: Transaction, run_id: str, commit: dict[str, Any]) -> None:
     update_run(tx, run_id, commits=[*others, cleaned(commit)])
 
 
+class Duration(NamedTuple):
+    """How a run ended, and how many seconds it took."""
+
+    state: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class RunFilter:
     """Which runs to list; None means any."""
@@ -227,6 +234,37 @@ def list_runs(
         statement = statement.order_by(at.desc(), runs.c.id.desc())
     found = [run_of(row) for row in tx.execute(statement.limit(size))]
     return found[::-1] if before else found
+
+
+def recent_runs(tx: Transaction, job_ids: Sequence[str], count: int) -> dict[str, list[Run]]:
+    """The newest runs of some jobs, at most `count` of each, newest first. Found by their numbers:
+    however long the history is, nothing else is read."""
+    statement = (
+        select(runs)
+        .join(jobs, jobs.c.id == runs.c.job_id)
+        .where(jobs.c.id.in_(job_ids), runs.c.number > jobs.c.runs_created - count)
+        .order_by(runs.c.job_id, runs.c.number.desc())
+    )
+    found: dict[str, list[Run]] = {job_id: [] for job_id in job_ids}
+    for row in tx.execute(statement):
+        found[row.job_id].append(run_of(row))
+    return found
+
+
+def durations(tx: Transaction, job_ids: Sequence[str], count: int) -> dict[str, list[Duration]]:
+    """The outcomes of the newest runs of some jobs, of at most `count` of each, newest first."""
+    statement = (
+        select(runs.c.job_id, runs.c.state, runs.c.started_at, runs.c.finished_at)
+        .join(jobs, jobs.c.id == runs.c.job_id)
+        .where(jobs.c.id.in_(job_ids), runs.c.number > jobs.c.runs_created - count)
+        .where(runs.c.started_at.is_not(None), runs.c.finished_at.is_not(None))
+        .order_by(runs.c.job_id, runs.c.number.desc())
+    )
+    found: dict[str, list[Duration]] = {job_id: [] for job_id in job_ids}
+    for row in tx.execute(statement):
+        seconds = (row.finished_at - row.started_at).total_seconds()
+        found[row.job_id].append(Duration(row.state, seconds))
+    return found
 
 
 def _filtered(statement: Select[Any], filter: RunFilter) -> Select[Any]:
@@ -299,8 +337,8 @@ def _with_queued_runs(tx: Transaction, job_ids: Sequence[str]) -> set[str]:
 
 def run_of(row: Row[Any]) -> Run:
     """A Run from a row that holds the columns of `runs`."""
-    names = Run.__dataclass_fields__
-    values = {name: row._mapping[name] for name in names}
+    mapping = row._mapping
+    values = {name: mapping[name] for name in Run.__dataclass_fields__}
     words = {
         "state": RunState(row.state),
         "trigger": Trigger(row.trigger),

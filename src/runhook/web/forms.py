@@ -39,16 +39,22 @@ def spec_of_form(form: FormData, known: JobSpec | None) -> dict[str, Any]:
     if (_text(form, "cron"), _text(form, "zone")) != (shown["cron"], shown["zone"]):
         _put(values, "schedules", _schedules(form, known))
         values.pop("schedule", None)
-    readers = {"environment_variables": _variables, "parameters": _parameters, "retries": _retries}
+    if _text(form, "overlap") != shown["overlap"]:
+        _put(values, "overlap", _text(form, "overlap"))
+        values.pop("concurrency_policy", None)
+    if any(_text(form, name) != shown[name] for name in ("retries", "retry_delay")):
+        _put_retry(values, form, wrong)
+    readers = {
+        "environment_variables": _variables,
+        "parameters": _parameters,
+        "max_running": _whole_number,
+    }
     for name, read in readers.items():
         try:
             _put(values, name, read(_text(form, name)))
         except ValueError as error:
             wrong[name] = str(error)
-    try:
-        _put(values, "limits", _limits(_text(form, "time_limit"), values))
-    except ValueError:
-        wrong["limits"] = "write seconds, such as 3600"
+    _put(values, "limits", _limits(_text(form, "time_limit"), values))
     if wrong:
         raise Invalid("cannot use this job definition", details=wrong)
     return values
@@ -66,15 +72,19 @@ def form_of_spec(spec: JobSpec | None) -> dict[str, Any]:
         "zone": rule.zone if rule else "",
         "environment_variables": _lines((spec and spec.environment_variables) or {}),
         "parameters": json.dumps(spec.parameters, indent=2) if spec and spec.parameters else "",
-        "retries": spec.retries if spec and spec.retries else "",
-        "time_limit": f"{spec.limits.time:g}" if spec and spec.limits and spec.limits.time else "",
+        "overlap": str(spec.on_overlap) if spec else "allow",
+        "max_running": spec.max_running if spec and spec.max_running else "",
+        "retries": str(spec.retrying.count) if spec and spec.retrying.count else "",
+        "retry_delay": _shown(spec.retrying.delay) if spec and spec.retrying.delay else "",
+        "time_limit": _shown(spec.limits.time) if spec and spec.limits and spec.limits.time else "",
     }
 
 
 def form_as_typed(form: FormData) -> dict[str, Any]:
     """The same after a mistake: nothing that was typed is lost."""
-    names = (*PLAIN, "pip", "cron", "zone", "environment_variables", "parameters", "retries")
-    values: dict[str, Any] = {name: _raw(form, name) for name in (*names, "time_limit")}
+    rules = ("cron", "zone", "overlap", "max_running", "retries", "retry_delay", "time_limit")
+    names = (*PLAIN, "pip", "environment_variables", "parameters", *rules)
+    values: dict[str, Any] = {name: _raw(form, name) for name in names}
     return values | {"repositories": [*_repositories(form), *({} for _ in range(BLANK_ROWS))]}
 
 
@@ -133,11 +143,16 @@ def _packages(form: FormData, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedules(form: FormData, known: JobSpec | None) -> list[dict[str, Any]]:
-    """The form shows the first schedule; further ones stay."""
-    rules = known.rules[1:] if known else []
-    further = [rule.model_dump(mode="json", exclude_unset=True) for rule in rules]
+    """The form shows when the first schedule fires; its other rules and further ones stay."""
+    rules = known.rules if known else []
+    first, *further = [rule.model_dump(mode="json", exclude_unset=True) for rule in rules] or [{}]
     cron, zone = _text(form, "cron"), _text(form, "zone")
-    return [{"cron": cron, **({"zone": zone} if zone else {})}, *further] if cron else further
+    first = {**first, "cron": cron, "zone": zone}
+    return (
+        [{name: value for name, value in first.items() if value != ""}, *further]
+        if cron
+        else further
+    )
 
 
 def _variables(text: str) -> dict[str, str]:
@@ -164,7 +179,7 @@ def _parameters(text: str) -> dict[str, Any]:
     return value
 
 
-def _retries(text: str) -> int | None:
+def _whole_number(text: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal():
@@ -172,6 +187,38 @@ def _retries(text: str) -> int | None:
     return int(text)
 
 
+def _put_retry(values: dict[str, Any], form: FormData, wrong: dict[str, str]) -> None:
+    """Without a delay the count is the shorthand; what else the rule says stays."""
+    try:
+        count = _whole_number(_text(form, "retries"))
+    except ValueError as error:
+        wrong["retries"] = str(error)
+        return
+    rule = {**(values.get("retry") or {}), "count": count, "delay": _quantity(form, "retry_delay")}
+    rule = {name: value for name, value in rule.items() if value not in (None, "")}
+    values.pop("retries", None)
+    values.pop("retry", None)
+    if rule.keys() <= {"count"}:
+        _put(values, "retries", count)
+    else:
+        values["retry"] = rule
+
+
+def _quantity(form: FormData, name: str) -> int | float | str:
+    """A number stays one, so that a definition looks as if somebody had written it."""
+    text = _text(form, name)
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def _limits(text: str, values: dict[str, Any]) -> dict[str, Any]:
     others = {k: v for k, v in (values.get("limits") or {}).items() if k != "time"}
-    return others | ({"time": float(text)} if text else {})
+    if not text:
+        return others
+    return others | {"time": int(text) if text.isdecimal() else text}

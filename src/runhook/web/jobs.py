@@ -1,6 +1,6 @@
 """The pages of jobs: the list, one job, its form, its end."""
 
-import itertools
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -8,14 +8,15 @@ from starlette.responses import Response
 from runhook.errors import Conflict, Invalid
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run, Trigger
-from runhook.services import jobs, runs
+from runhook.services import jobs, runs, schedules
 from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
+from runhook.web.view import SPARK_BARS
 
-PAGE, RECENT, SHOWN, FIRES = 50, 30, 25, 5
+PAGE, RECENT, SHOWN = 50, 26, 25
 
 
 async def list_page(ask: Ask) -> Response:
@@ -24,7 +25,7 @@ async def list_page(ask: Ask) -> Response:
     def work(tx: Transaction) -> list[JobView]:
         edge = (after, "~") if after else None
         found = jobs.list_page(tx, ask.caller, size=PAGE + 1, name=name, after=edge)
-        return jobs.views(tx, found, RECENT)
+        return jobs.views(tx, found, durations=SPARK_BARS)
 
     found = await ask.read(work)
     more = found[PAGE - 1].job.name if len(found) > PAGE else ""
@@ -57,21 +58,31 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         runs=found[:SHOWN],
         older=found[SHOWN - 1].id if len(found) > SHOWN else "",
         before=before,
-        fires=_fires(view, ask),
+        previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         url=ask.server.site.url,
-        **{"error": "", "details": {}, "typed": {}, **values},
+        **{"error": "", "details": {}, "typed": {}, "backfill_error": "", **values},
     )
 
 
-def _fires(view: JobView, ask: Ask) -> list[Any]:
-    """The next fires of all schedules that are not paused."""
-    coming = [
-        fire
-        for armed in view.schedules
-        if not armed.paused
-        for fire in itertools.islice(armed.rule.fires(ask.now), FIRES)
-    ]
-    return sorted(coming)[:FIRES]
+async def backfill(ask: Ask) -> Response:
+    """Run a schedule as of the past."""
+    form, job_id = await ask.form(), ask.path("job_id")
+    try:
+        position = int(str(form.get("schedule") or 0))
+        begin, until = (
+            datetime.fromisoformat(str(form.get(name))).replace(tzinfo=UTC)
+            for name in ("from", "until")
+        )
+        await ask.write(
+            lambda tx: schedules.backfill(tx, ask.caller, job_id, position, begin, until, ask.now)
+        )
+    except Invalid as error:
+        sentence = f"{error.message}: {', '.join(error.details.values())}"
+        return await _job_page(ask, 422, backfill_error=sentence)
+    except ValueError:
+        sentence = "Write instants such as 2026-01-31T06:00."
+        return await _job_page(ask, 422, backfill_error=sentence)
+    return go(f"/dash/resources/job/{job_id}")
 
 
 async def start(ask: Ask) -> Response:

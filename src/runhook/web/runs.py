@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from runhook import logs
 from runhook.model.run import TERMINAL
-from runhook.services import runs
+from runhook.services import retention, runs
 from runhook.web.ask import Ask, go
 
 TAIL = 64 * 1024
@@ -34,9 +34,26 @@ async def run_page(ask: Ask) -> Response:
         chosen=chosen,
         steps=view.waterfall(ask.now),
         ended=view.run.state in TERMINAL,
+        enforced=_enforced(view),
         log=text,
         log_from=offset,
     )
+
+
+def _enforced(view: runs.RunView) -> list[str]:
+    """What the latest attempt was held to, and what it was not."""
+    told = [event.data for event in view.events if event.kind == "limits"][-1:]
+    return [
+        *(str(each) for data in told for each in data.get("enforced", [])),
+        *(f"not enforced: {each}" for data in told for each in data.get("not_enforced", [])),
+    ]
+
+
+async def pin(ask: Ask) -> Response:
+    """Keep the run whatever retention says, or no longer."""
+    run_id, pinned = ask.path("run_id"), (await ask.form()).get("pinned") == "yes"
+    await ask.write(lambda tx: retention.pin(tx, ask.caller, run_id, pinned, ask.now))
+    return go(f"/dash/runs/{run_id}")
 
 
 async def cancel(ask: Ask) -> Response:

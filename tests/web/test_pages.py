@@ -204,3 +204,52 @@ def test_saving_an_unchanged_form_changes_nothing_and_keeps_what_it_does_not_sho
     changed = visitor.api.request("GET", "/api/recipes/job/untouched").json()["spec"]
     assert changed["schedules"] == [{"cron": "@hourly", "zone": "UTC"}]
     assert changed["git_repositories"] == spec["git_repositories"]
+
+
+def test_rules_for_runs_are_chosen_in_the_form_and_kept(visitor: Visitor) -> None:
+    visitor.sign_in()
+    visitor.go("/dash/jobs/new")
+    page = visitor.page
+    page.get_by_label("Name", exact=True).fill("ruled")
+    page.get_by_label("Run command").fill("exit 1")
+    page.get_by_label("When others of its runs are active").select_option("queue")
+    page.get_by_label("Runs at the same time").fill("2")
+    page.get_by_label("Retries").fill("1")
+    page.get_by_label("Delay before a retry").fill("1h")
+    page.get_by_role("button", name="Save and start").click()
+    page.wait_for_url("**/dash/resources/job/*")
+    job = page.url.rpartition("/")[2]
+    spec = visitor.api.request("GET", "/api/recipes/job/ruled").json()["spec"]
+    assert (spec["overlap"], spec["max_running"]) == ("queue", 2)
+    assert spec["retry"] == {"count": 1, "delay": "1h"}
+    page.locator("#runs a").first.click()
+    expect(page.get_by_text("In the queue: next; tried again at")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status")).to_have_text("cancelled")
+    page.get_by_role("button", name="Pin").click()
+    expect(page.get_by_role("button", name="Unpin")).to_be_visible()
+    visitor.api.request("DELETE", f"/api/jobs/{job}")
+
+
+def test_a_schedule_shows_what_it_does_when_clocks_change_and_runs_as_of_the_past(
+    visitor: Visitor,
+) -> None:
+    rule = {"cron": "30 2 * * *", "zone": "Europe/Berlin", "catch_up": "skip"}
+    job = visitor.api.apply(name="nightly", command="echo $RUNHOOK_SCHEDULED_FOR", schedules=[rule])
+    visitor.sign_in()
+    visitor.go(f"/dash/resources/job/{job}")
+    page = visitor.page
+    page.get_by_text("When the clocks change").click()
+    expect(page.get_by_text("forward. It fires")).to_be_visible()
+    page.get_by_text("Run as of the past").click()
+    page.get_by_label("From (UTC)").fill("2026-01-01T00:00")
+    page.get_by_label("Until (UTC), not included").fill("2026-01-04T00:00")
+    page.get_by_role("button", name="Run each fire once").click()
+    page.wait_for_url("**/dash/resources/job/*")
+    found = visitor.api.request("GET", f"/api/jobs/{job}/runs?trigger=backfill").json()["runs"]
+    assert sorted(run["scheduled_for"][:16] for run in found) == [
+        "2026-01-01T01:30", "2026-01-02T01:30", "2026-01-03T01:30",
+    ]  # fmt: skip
+    for run in found:
+        visitor.api.finished(run["id"])
+        assert visitor.api.log(run["id"]).strip() == run["scheduled_for"]

@@ -27,7 +27,7 @@ from runhook.runner.leftovers import end_leftovers
 from runhook.runner.spec import Identity, RunSpec, Secrets
 
 SLOW_POLL = 1.0
-HELLO_SECONDS, ANSWER_SECONDS = 5.0, 10.0
+HELLO_SECONDS, ANSWER_SECONDS = 2.0, 5.0
 PARENT_LOG = "parent.log"
 
 
@@ -154,11 +154,15 @@ class LocalExecutor:
     async def _hello(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Connect; None if the parent is of another version, which is then told to leave."""
         reader, writer = await asyncio.open_unix_connection(str(self._address))
-        writer.write(b'{"op": "hello"}\n')
-        if json.loads(await reader.readline() or b"{}").get("fingerprint") == fingerprint():
-            return reader, writer
-        writer.write(b'{"op": "leave"}\n')
-        await reader.readline()
+        try:
+            writer.write(b'{"op": "hello"}\n')
+            if json.loads(await reader.readline() or b"{}").get("fingerprint") == fingerprint():
+                return reader, writer
+            writer.write(b'{"op": "leave"}\n')
+            await reader.readline()
+        except BaseException:
+            writer.close()
+            raise
         writer.close()
         return None
 

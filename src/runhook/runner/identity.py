@@ -13,7 +13,7 @@ def identity_of(pid: int) -> Identity | None:
     if sys.platform != "linux":
         return _by_psutil(pid)
     fields = stat_fields(pid)
-    if fields is None or fields[0] == "Z":
+    if fields is None or not _executes(fields):
         return None
     return Identity(boot_id(), pid, int(fields[19]))
 
@@ -27,7 +27,11 @@ def lives_on(pid: int) -> bool:
     """Does anything of this process still execute? Its first thread may have ended before others:
     then it looks like a zombie that has threads."""
     fields = stat_fields(pid)
-    return fields is not None and (fields[0] != "Z" or int(fields[17]) > 1)
+    return fields is not None and _executes(fields)
+
+
+def _executes(fields: list[str]) -> bool:
+    return fields[0] != "Z" or int(fields[17]) > 1
 
 
 def stat_fields(pid: int) -> list[str] | None:

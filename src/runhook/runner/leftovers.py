@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from runhook.runner import cgroup
-from runhook.runner.identity import lives_on, stat_fields
+from runhook.runner.identity import identity_of, lives, lives_on, stat_fields
+from runhook.runner.spec import Identity
 
 GRACE = 2.0
 STEP = 0.05
@@ -36,29 +37,40 @@ def _with_descendants(roots: set[int], numbers: list[int]) -> set[int]:
 
 
 def end_leftovers(attempt_id: str, directory: Path, grace: float = GRACE) -> int:
-    """End them all, politely first; how many there were. Safe to repeat."""
-    living = first = leftovers(attempt_id, directory)
+    """End them all, politely first; how many there were. Safe to repeat.
+
+    Whatever was found once stays found, by its pid and start time: it may be known by a parent that
+    ends before it.
+    """
+    found: dict[int, Identity] = {}
     number, limit = signal.SIGTERM, time.monotonic() + grace
-    while living:
-        for pid in living:
-            _signal(pid, number, attempt_id, directory)
+    while living := _living(found, attempt_id, directory):
+        for identity in living:
+            _signal(identity, number)
         time.sleep(STEP)
-        living = leftovers(attempt_id, directory)
         if time.monotonic() >= limit:
             number = signal.SIGKILL
     group = cgroup.find(attempt_id)
     if group:
         group.remove()
-    return len(first)
+    return len(found)
 
 
-def _signal(pid: int, number: int, attempt_id: str, directory: Path) -> None:
-    """Held by a descriptor first and looked at again, so that it is never another process that
-    has got the pid meanwhile."""
+def _living(found: dict[int, Identity], attempt_id: str, directory: Path) -> list[Identity]:
+    for pid in leftovers(attempt_id, directory):
+        identity = identity_of(pid)
+        if identity:
+            found[pid] = identity
+    return [each for each in found.values() if lives(each)]
+
+
+def _signal(identity: Identity, number: int) -> None:
+    """Held by a descriptor before it is looked at again: never another process that has got the
+    pid meanwhile."""
     with suppress(ProcessLookupError, PermissionError):
-        descriptor = os.pidfd_open(pid)
+        descriptor = os.pidfd_open(identity.pid)
         try:
-            if pid in leftovers(attempt_id, directory):
+            if lives(identity):
                 signal.pidfd_send_signal(descriptor, number)
         finally:
             os.close(descriptor)

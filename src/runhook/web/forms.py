@@ -147,12 +147,10 @@ def _schedules(form: FormData, known: JobSpec | None) -> list[dict[str, Any]]:
     rules = known.rules if known else []
     first, *further = [rule.model_dump(mode="json", exclude_unset=True) for rule in rules] or [{}]
     cron, zone = _text(form, "cron"), _text(form, "zone")
-    first = {**first, "cron": cron, "zone": zone}
-    return (
-        [{name: value for name, value in first.items() if value != ""}, *further]
-        if cron
-        else further
-    )
+    if not cron:
+        return further
+    given = {**first, "cron": cron, "zone": zone}
+    return [{name: value for name, value in given.items() if value != ""}, *further]
 
 
 def _variables(text: str) -> dict[str, str]:

@@ -43,6 +43,11 @@ class Report:
     disturbances: int = 0
     refused: int = 0
 
+    def add(self, other: "Report") -> None:
+        """The sum of both."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
     def __str__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         triggers = ", ".join(f"{count} by {name}" for name, count in sorted(self.triggers.items()))

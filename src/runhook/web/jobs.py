@@ -14,6 +14,7 @@ from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
+from runhook.web.rules import rules_of
 from runhook.web.view import SPARK_BARS
 
 PAGE, RECENT, SHOWN = 50, 26, 25
@@ -58,6 +59,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         runs=found[:SHOWN],
         older=found[SHOWN - 1].id if len(found) > SHOWN else "",
         before=before,
+        rules=rules_of(view.job.spec),
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         url=ask.server.site.url,
         **{"error": "", "details": {}, "typed": {}, "backfill_error": "", **values},

@@ -156,8 +156,9 @@ def wait_for_first_line(api: Api, run_id: object) -> None:
 
 
 def facts(run: dict[str, object]) -> dict[str, object]:
-    """What is the same on every server."""
-    return {name: value for name, value in run.items() if not name.endswith("url")}
+    """What is the same on every server, and does not change any more."""
+    later = ("url", "kept_bytes")  # measured some time after the end
+    return {name: value for name, value in run.items() if not name.endswith(later)}
 
 
 def kept(server: LiveServer) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ LINES = 12
 def work(proof: Path, last: str = "") -> str:
     """A command: it proves that it began, writes a known log, proves that it ended, then `last`."""
     return (
+        "set -e\n"  # a line that finds no room on the disk fails the work, as it should
         f'say() {{ echo "$1 $RUNHOOK_RUN_ID $RUNHOOK_ATTEMPT_ID $EPOCHREALTIME" >> {proof}; }}\n'
         "say begin\n"
         f"for i in $(seq {LINES}); do\n"

@@ -55,7 +55,7 @@ def test_r1_a_restarted_server_adopts_a_living_run_and_starts_nothing_again(
         api.server.kill(number)
         api.server.output.clear()
         api.server.start(port)
-        assert api.run(run)["state"] == "running"
+        wait_for(lambda: api.run(run)["state"] == "running")
     go.touch()
     assert api.finished(run)["state"] == "succeeded"
     assert (proof.read_text(), api.log(run)) == ("begun\n", "begun\nended\n")

@@ -49,7 +49,7 @@ async def test_memory_is_held_by_a_control_group_that_goes_with_the_attempt(benc
     assert (result.outcome, result.step) == ("failed", "command")
     assert result.reason == "out of memory: used 60.0 MB of 60.0 MB"
     assert told(spec)["enforced"] == ["memory 60.0 MB (control group)"]
-    assert cgroup.find(spec.attempt_id) is None
+    assert cgroup.find(cgroup.name_of(Path(spec.directory))) is None
 
 
 @pytest.mark.usefixtures("groups")

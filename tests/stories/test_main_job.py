@@ -210,6 +210,8 @@ def test_starts_above_the_limit_wait_in_the_queue_with_their_position(
     api = Api(server, server.token())
     job = api.apply(name="queued", command=f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
     runs = [api.start(job) for _ in range(5)]
+    while any(api.run(run["id"])["state"] == "queued" for run in runs[:2]):
+        pass
     assert [api.run(run["id"])["position"] for run in runs[2:]] == [0, 1, 2]
     (tmp_path / "go").touch()
     assert {api.finished(run["id"])["state"] for run in runs} == {"succeeded"}

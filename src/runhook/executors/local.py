@@ -108,7 +108,7 @@ class LocalExecutor:
         if lives(_identity(handle)):
             return
         if not (directory / "result.json").exists():
-            await asyncio.to_thread(end_leftovers, directory.name, directory)
+            await asyncio.to_thread(end_leftovers, directory)
         await asyncio.to_thread(scratch.remove, directory)
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ lets us do is found out by doing it. A group is called after its attempt and sta
 beside the server's own group, so it ends with neither the server nor the runner.
 """
 
+import hashlib
 import os
 import signal
 from collections.abc import Mapping
@@ -97,13 +98,20 @@ def _settings(version: int, controller: str, value: float) -> list[tuple[str, st
     return [("pids.max", whole)]
 
 
-def make(attempt_id: str) -> Group | None:
-    """A group for the attempt, or the one that it has; None where the machine allows none."""
+def name_of(directory: Path) -> str:
+    """What the group of the attempt in this directory is called. The id alone would not do: a
+    restored server knows the same attempts, elsewhere on the same machine."""
+    mark = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
+    return f"{directory.name}-{mark}"
+
+
+def make(name: str) -> Group | None:
+    """A group of that name, new or as it is; None where the machine allows none."""
     for version, parents in ((2, _parents_v2()), (1, _parents_v1())):
         places = {}
         for controller, parent in parents.items():
             with suppress(OSError):
-                place = parent / PARENT / attempt_id
+                place = parent / PARENT / name
                 place.mkdir(parents=True, exist_ok=True)
                 if version == 2:
                     _delegate(parent / PARENT)
@@ -113,13 +121,13 @@ def make(attempt_id: str) -> Group | None:
     return None
 
 
-def find(attempt_id: str) -> Group | None:
-    """The group of an attempt, if there is one (still)."""
+def find(name: str) -> Group | None:
+    """The group of that name, if there is one (still)."""
     for version, parents in ((2, _parents_v2()), (1, _parents_v1())):
         places = {
-            controller: parent / PARENT / attempt_id
+            controller: parent / PARENT / name
             for controller, parent in parents.items()
-            if (parent / PARENT / attempt_id).is_dir()
+            if (parent / PARENT / name).is_dir()
         }
         if places:
             return Group(places, version)

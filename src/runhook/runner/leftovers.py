@@ -1,7 +1,7 @@
 """Ending what a killed runner left behind.
 
 A runner ends its own tree. One that was killed cannot: what it ran belongs to init then. That is
-found by its control group if it had one, by the attempt's id in its environment, by where it
+found by its control group if it had one, by the attempt's directory in its environment, by where it
 stands, and by its parents: what such a process started is the attempt's, too.
 """
 
@@ -19,12 +19,13 @@ GRACE = 2.0
 STEP = 0.05
 
 
-def leftovers(attempt_id: str, directory: Path) -> list[int]:
-    """The pids of everything that still works for the attempt, other than this process."""
-    group = cgroup.find(attempt_id)
+def leftovers(directory: Path) -> list[int]:
+    """The pids of everything that still works for the attempt in this directory, other than this
+    process."""
+    group = cgroup.find(cgroup.name_of(directory))
     grouped = group.pids() if group else []
     numbers = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    found = {*grouped, *(pid for pid in numbers if _works_for(pid, attempt_id, directory))}
+    found = {*grouped, *(pid for pid in numbers if _works_for(pid, directory))}
     return sorted(_with_descendants(found - {os.getpid()}, numbers))
 
 
@@ -36,7 +37,7 @@ def _with_descendants(roots: set[int], numbers: list[int]) -> set[int]:
     return {pid for pid in found if lives_on(pid)}
 
 
-def end_leftovers(attempt_id: str, directory: Path, grace: float = GRACE) -> int:
+def end_leftovers(directory: Path, grace: float = GRACE) -> int:
     """End them all, politely first; how many there were. Safe to repeat.
 
     Whatever was found once stays found, by its pid and start time: it may be known by a parent that
@@ -44,20 +45,20 @@ def end_leftovers(attempt_id: str, directory: Path, grace: float = GRACE) -> int
     """
     found: dict[int, Identity] = {}
     number, limit = signal.SIGTERM, time.monotonic() + grace
-    while living := _living(found, attempt_id, directory):
+    while living := _living(found, directory):
         for identity in living:
             _signal(identity, number)
         time.sleep(STEP)
         if time.monotonic() >= limit:
             number = signal.SIGKILL
-    group = cgroup.find(attempt_id)
+    group = cgroup.find(cgroup.name_of(directory))
     if group:
         group.remove()
     return len(found)
 
 
-def _living(found: dict[int, Identity], attempt_id: str, directory: Path) -> list[Identity]:
-    for pid in leftovers(attempt_id, directory):
+def _living(found: dict[int, Identity], directory: Path) -> list[Identity]:
+    for pid in leftovers(directory):
         identity = identity_of(pid)
         if identity:
             found[pid] = identity
@@ -76,11 +77,11 @@ def _signal(identity: Identity, number: int) -> None:
             os.close(descriptor)
 
 
-def _works_for(pid: int, attempt_id: str, directory: Path) -> bool:
+def _works_for(pid: int, directory: Path) -> bool:
     with suppress(OSError):
         place = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
         if place == str(directory) or place.startswith(f"{directory}/"):
             return True
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        return f"RUNHOOK_ATTEMPT_ID={attempt_id}".encode() in variables
+        return f"RUNHOOK_ARTIFACTS={directory}/artifacts".encode() in variables
     return False

@@ -67,7 +67,7 @@ class Bounds:
     def _grouped(self) -> cgroup.Group | None:
         wanted = {name: getattr(self.limits, name) for name in GROUPED}
         wanted = {name: value for name, value in wanted.items() if value is not None}
-        group = cgroup.make(self._directory.name) if wanted else None
+        group = cgroup.make(cgroup.name_of(self._directory)) if wanted else None
         for name, value in wanted.items():
             if group and group.limit(GROUPED[name], value):
                 self.enforced.append(f"{_words(name, value)} (control group)")

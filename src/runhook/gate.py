@@ -6,7 +6,7 @@ before path, body and existence.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers
@@ -86,7 +86,8 @@ class Gate:
             raise Malformed("an address may not hold a NUL character")
         if is_public(request.url.path):
             return
-        request.state.caller = await self._caller(request)
+        caller = await self._caller(request)
+        request.state.caller = replace(caller, address=address_of(request))
 
     async def _caller(self, request: Request) -> Caller:
         database, keys, now = self.server.database, self.server.keys, self.server.clock()
@@ -111,6 +112,11 @@ def caller_of(request: HTTPConnection) -> Caller:
     caller = request.state.caller
     assert isinstance(caller, Caller)
     return caller
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Where the request came from, for people: an address, or nothing."""
+    return request.client.host if request.client else ""
 
 
 def token_of(headers: Headers) -> str | None:

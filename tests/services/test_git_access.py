@@ -138,7 +138,7 @@ def test_nobody_sees_or_touches_a_strangers_credential(tx: Transaction) -> None:
     info = add(tx, token())
     assert git_access.list_credentials(tx, STRANGER) == []
     with pytest.raises(NotFound):
-        git_access.delete_credential(tx, STRANGER, info.id)
+        git_access.delete_credential(tx, STRANGER, info.id, NOON)
     with pytest.raises(NotFound):
         add(tx, token(owner=OWNER.owner), STRANGER)
     sealed = git_access.seal_credential(KEYS, OWNER, token(name="other"), NOON)
@@ -150,10 +150,10 @@ def test_nobody_sees_or_touches_a_strangers_credential(tx: Transaction) -> None:
 def test_an_administrator_may_add_and_delete_for_another_owner(tx: Transaction) -> None:
     info = add(tx, token(owner=OWNER.owner), ADMIN)
     assert info.owner == OWNER.owner
-    git_access.delete_credential(tx, ADMIN, info.id)
+    git_access.delete_credential(tx, ADMIN, info.id, NOON)
     assert opened(tx, "https://git.example/acme/x") is None
     with pytest.raises(NotFound):
-        git_access.delete_credential(tx, ADMIN, info.id)
+        git_access.delete_credential(tx, ADMIN, info.id, NOON)
 
 
 def test_a_runs_own_token_opens_none_of_this(tx: Transaction) -> None:
@@ -161,7 +161,7 @@ def test_a_runs_own_token_opens_none_of_this(tx: Transaction) -> None:
     for forbidden in (
         lambda: git_access.list_credentials(tx, RUN),
         lambda: git_access.seal_credential(KEYS, RUN, token(), NOON),
-        lambda: git_access.delete_credential(tx, RUN, info.id),
+        lambda: git_access.delete_credential(tx, RUN, info.id, NOON),
         lambda: git_access.list_hosts(tx, RUN),
     ):
         with pytest.raises(Forbidden):
@@ -283,8 +283,8 @@ def test_a_key_that_a_runner_met_counts_once_an_administrator_confirmed_it(
     assert git_access.confirm_host(tx, ADMIN, shown.id, NOON + MINUTE) == confirmed
     assert git_access.known_hosts_text(tx) == f"git.example ssh-ed25519 {key['key']}\n"
     with pytest.raises(Forbidden):
-        git_access.delete_host(tx, OWNER, shown.id)
-    git_access.delete_host(tx, ADMIN, shown.id)
+        git_access.delete_host(tx, OWNER, shown.id, NOON)
+    git_access.delete_host(tx, ADMIN, shown.id, NOON)
     assert git_access.known_hosts_text(tx) == ""
     with pytest.raises(NotFound):
         git_access.confirm_host(tx, ADMIN, shown.id, NOON)

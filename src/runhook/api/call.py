@@ -18,6 +18,8 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 LONGEST_BODY = 4 * 1024 * 1024
 PAGE_SIZE, LARGEST_PAGE = 100, 1000
+PUBLIC = "public"
+"""The action of a route that anybody may ask for; what it needs, it asks for itself."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,16 @@ class Query:
 
 @dataclass(frozen=True)
 class Route:
-    """A row of the table: where, what it does, what it takes and gives. `body` and `answer` are
-    names of schemas in the document."""
+    """A row of the table: where, which action it is (of `model.access`, or PUBLIC), what it does,
+    takes and gives. `body` and `answer` are names of schemas in the document.
+
+    The action is carried out by the services, which check it; here it is what the document says
+    and what the tests hold every role against.
+    """
 
     method: str
     path: str
+    action: str
     handler: "Handler"
     summary: str
     body: str | None = None

@@ -28,7 +28,9 @@ async def add_credential(call: Call) -> Response:
 
 async def delete_credential(call: Call) -> Response:
     credential_id = call.path("credential_id")
-    await call.write(lambda tx: git_access.delete_credential(tx, call.caller, credential_id))
+    await call.write(
+        lambda tx: git_access.delete_credential(tx, call.caller, credential_id, call.now)
+    )
     return Response(status_code=204)
 
 
@@ -53,7 +55,7 @@ async def confirm_host(call: Call) -> Response:
 
 async def delete_host(call: Call) -> Response:
     host_id = call.path("host_id")
-    await call.write(lambda tx: git_access.delete_host(tx, call.caller, host_id))
+    await call.write(lambda tx: git_access.delete_host(tx, call.caller, host_id, call.now))
     return Response(status_code=204)
 
 
@@ -71,11 +73,16 @@ def _host_json(host: KnownHost) -> dict[str, Any]:
 
 ROUTES: tuple[Route, ...] = (
     Route(
-        "GET", "/api/git/credentials", list_credentials, "Git credentials, without their secrets."
+        "GET",
+        "/api/git/credentials",
+        "git:read",
+        list_credentials,
+        "Git credentials, without their secrets.",
     ),
     Route(
         "POST",
         "/api/git/credentials",
+        "git:write",
         add_credential,
         "Add a token or ssh key; a key without a value is generated.",
         body="GitCredential",
@@ -84,14 +91,40 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE",
         "/api/git/credentials/{credential_id}",
+        "git:write",
         delete_credential,
         "Forget one.",
         status=204,
     ),
-    Route("GET", "/api/git/hosts", list_hosts, "Keys that ssh hosts showed, confirmed or not."),
-    Route("POST", "/api/git/hosts", add_host, "Believe a host key.", body="HostKey", status=201),
     Route(
-        "POST", "/api/git/hosts/{host_id}/confirm", confirm_host, "Believe a key that was shown."
+        "GET",
+        "/api/git/hosts",
+        "git:read",
+        list_hosts,
+        "Keys that ssh hosts showed, confirmed or not.",
     ),
-    Route("DELETE", "/api/git/hosts/{host_id}", delete_host, "Believe it no longer.", status=204),
+    Route(
+        "POST",
+        "/api/git/hosts",
+        "hosts:write",
+        add_host,
+        "Believe a host key.",
+        body="HostKey",
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/api/git/hosts/{host_id}/confirm",
+        "hosts:write",
+        confirm_host,
+        "Believe a key that was shown.",
+    ),
+    Route(
+        "DELETE",
+        "/api/git/hosts/{host_id}",
+        "hosts:write",
+        delete_host,
+        "Believe it no longer.",
+        status=204,
+    ),
 )

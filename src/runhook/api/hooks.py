@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import Response
 
-from runhook.api.call import Call, Json, Route
+from runhook.api.call import PUBLIC, Call, Json, Route
 from runhook.api.shapes import run_url
 from runhook.errors import Malformed
 from runhook.model.job import Job
@@ -87,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/api/hooks/{job_id}/{name}",
+        PUBLIC,
         receive,
         "A delivery of a webhook: starts the job. (public: it is signed)",
         body="Payload",
@@ -96,6 +97,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/jobs/{job_id}/webhooks",
+        "jobs:write",
         list_webhooks,
         "Webhooks of a job, with addresses and secrets.",
     ),

@@ -93,12 +93,26 @@ def _named(going: Iterable[tuple[_Named, str]]) -> list[dict[str, Any]]:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/api/retention", show, "What retention would remove now, and why."),
-    Route("POST", "/api/retention/prune", prune, "Have it removed now.", status=202),
     Route(
-        "POST", "/api/runs/{run_id}/pin", pin, "Keep a run whatever retention says.", answer="Run"
+        "GET", "/api/retention", "retention:read", show, "What retention would remove now, and why."
     ),
     Route(
-        "POST", "/api/runs/{run_id}/unpin", unpin, "Keep it no longer than others.", answer="Run"
+        "POST", "/api/retention/prune", "retention:write", prune, "Have it removed now.", status=202
+    ),
+    Route(
+        "POST",
+        "/api/runs/{run_id}/pin",
+        "runs:write",
+        pin,
+        "Keep a run whatever retention says.",
+        answer="Run",
+    ),
+    Route(
+        "POST",
+        "/api/runs/{run_id}/unpin",
+        "runs:write",
+        unpin,
+        "Keep it no longer than others.",
+        answer="Run",
     ),
 )

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 
 from runhook.api import git, hooks, jobs, meta, recipes, retention, runs, schedules, users
-from runhook.api.call import PAGING, Call, Query, Route
+from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
 from runhook.services.site import Server
 
 OWNER = Query("owner_name", "organisation/identity; default: your own.")
@@ -27,26 +27,39 @@ LOG = (
 )
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/api/status", meta.status, "Is the server there? (public)"),
-    Route("GET", "/api/openapi.json", meta.openapi, "This document. (public)"),
+    Route("GET", "/api/status", PUBLIC, meta.status, "Is the server there? (public)"),
+    Route("GET", "/api/openapi.json", PUBLIC, meta.openapi, "This document. (public)"),
     Route(
-        "GET", "/api/docs", meta.docs, "This document as a page. (public)", media_type="text/html"
+        "GET",
+        "/api/docs",
+        PUBLIC,
+        meta.docs,
+        "This document as a page. (public)",
+        media_type="text/html",
     ),
     Route(
         "POST",
         "/api/auth/login",
+        PUBLIC,
         users.login,
         "Sign in: a session cookie.",
         body="Login",
         status=204,
     ),
-    Route("GET", "/api/auth/logout", users.logout, "Sign out.", status=302),
-    Route("GET", "/api/user", users.get, "Your account."),
-    Route("GET", "/api/user/token", users.token, "Your user token."),
-    Route("POST", "/api/user/token", users.rotate_token, "A new user token; the old one ends."),
+    Route("GET", "/api/auth/logout", PUBLIC, users.logout, "Sign out.", status=302),
+    Route("GET", "/api/user", "user:read", users.get, "Your account."),
+    Route("GET", "/api/user/token", "user:token", users.token, "Your user token."),
+    Route(
+        "POST",
+        "/api/user/token",
+        "user:token",
+        users.rotate_token,
+        "A new user token; the old one ends.",
+    ),
     Route(
         "POST",
         "/api/user/sign-in-link",
+        "user:token",
         users.sign_in_link,
         "A one-time link that signs your browser in.",
         body="SignInLink",
@@ -55,18 +68,27 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/jobs",
+        "jobs:read",
         jobs.list_jobs,
         "Jobs, by name.",
         answer="JobList",
         queries=(NAME, OWNER, *PAGING),
     ),
     Route(
-        "POST", "/api/jobs", jobs.create, "Create a job.", body="JobSpec", answer="Job", status=201
+        "POST",
+        "/api/jobs",
+        "jobs:write",
+        jobs.create,
+        "Create a job.",
+        body="JobSpec",
+        answer="Job",
+        status=201,
     ),
-    Route("GET", "/api/jobs/{job_id}", jobs.get, "A job.", answer="Job"),
+    Route("GET", "/api/jobs/{job_id}", "jobs:read", jobs.get, "A job.", answer="Job"),
     Route(
         "PATCH",
         "/api/jobs/{job_id}",
+        "jobs:write",
         jobs.change,
         "Change some fields of a job.",
         body="JobSpec",
@@ -75,6 +97,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "DELETE",
         "/api/jobs/{job_id}",
+        "jobs:write",
         jobs.delete,
         "Remove a job with its runs.",
         status=204,
@@ -83,23 +106,48 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/api/jobs/{job_id}/start",
+        "jobs:start",
         jobs.start,
         "Start a run. An empty body will do.",
         body="Start",
         body_required=False,
         answer="Job",
     ),
-    Route("POST", "/api/jobs/{job_id}/stop", jobs.stop, "Cancel every active run.", answer="Job"),
     Route(
-        "POST", "/api/jobs/{job_id}/schedule", jobs.schedule, "Let schedules go on.", answer="Job"
+        "POST",
+        "/api/jobs/{job_id}/stop",
+        "runs:cancel",
+        jobs.stop,
+        "Cancel every active run.",
+        answer="Job",
     ),
     Route(
-        "POST", "/api/jobs/{job_id}/unschedule", jobs.unschedule, "Pause schedules.", answer="Job"
+        "POST",
+        "/api/jobs/{job_id}/schedule",
+        "jobs:write",
+        jobs.schedule,
+        "Let schedules go on.",
+        answer="Job",
     ),
-    Route("GET", "/api/jobs/{job_id}/versions", jobs.versions, "Versions of the definition."),
+    Route(
+        "POST",
+        "/api/jobs/{job_id}/unschedule",
+        "jobs:write",
+        jobs.unschedule,
+        "Pause schedules.",
+        answer="Job",
+    ),
+    Route(
+        "GET",
+        "/api/jobs/{job_id}/versions",
+        "jobs:read",
+        jobs.versions,
+        "Versions of the definition.",
+    ),
     Route(
         "GET",
         "/api/jobs/{job_id}/runs",
+        "runs:read",
         runs.list_runs_of_job,
         "Runs of a job, newest first.",
         answer="RunList",
@@ -108,15 +156,17 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/runs",
+        "runs:read",
         runs.list_runs,
         "Runs of all jobs, newest first.",
         answer="RunList",
         queries=(STATES, TRIGGERS, *PAGING),
     ),
-    Route("GET", "/api/runs/{run_id}", runs.get, "A run.", answer="Run"),
+    Route("GET", "/api/runs/{run_id}", "runs:read", runs.get, "A run.", answer="Run"),
     Route(
         "GET",
         "/api/runs/{run_id}/log",
+        "runs:read",
         runs.log,
         "The log of a run: bytes, or a stream of events.",
         queries=LOG,
@@ -125,14 +175,18 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/runs/{run_id}/lock",
+        "runs:read",
         runs.lock,
         "The packages a run had.",
         media_type="text/plain",
     ),
-    Route("POST", "/api/runs/{run_id}/cancel", runs.cancel, "End a run.", answer="Run"),
+    Route(
+        "POST", "/api/runs/{run_id}/cancel", "runs:cancel", runs.cancel, "End a run.", answer="Run"
+    ),
     Route(
         "GET",
         "/api/recipes",
+        "jobs:read",
         recipes.list_recipes,
         "Jobs as recipes.",
         answer="RecipeList",
@@ -141,6 +195,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "PUT",
         "/api/recipes",
+        "jobs:write",
         recipes.apply,
         "Create or change a job from a recipe.",
         body="Recipe",
@@ -150,6 +205,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/recipes/{recipe_type}/{name}",
+        "jobs:read",
         recipes.get,
         "A job as a recipe.",
         answer="Recipe",

@@ -66,12 +66,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/api/jobs/{job_id}/schedules",
+        "jobs:read",
         list_schedules,
         "The schedules of a job: next fires, lateness, changes of the clocks.",
     ),
     Route(
         "POST",
         "/api/jobs/{job_id}/backfill",
+        "jobs:start",
         backfill,
         "Run a schedule as of the past.",
         body="Backfill",

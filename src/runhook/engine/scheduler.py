@@ -104,7 +104,7 @@ def _start(tx: Transaction, armed: ArmedSchedule, fire_at: datetime, now: dateti
     job = jobs.get_job(tx, armed.job_id)
     if job is None:
         return
-    caller = Caller(job.created_by or "", "schedule", job.owner)
+    caller = Caller(job.created_by or "", "schedule", job.owner, via="schedule")
     request = run_service.StartRequest(
         Trigger.SCHEDULE,
         armed.rule.parameters or {},

@@ -19,7 +19,7 @@ from runhook.model.git_access import GitCredentialInfo, KnownHost, NewCredential
 from runhook.model.host_key import HostKey
 from runhook.model.place import Place, place_of
 from runhook.runner.spec import GitCredential
-from runhook.services import ssh_keys
+from runhook.services import audit, ssh_keys
 from runhook.services.access import require, require_admin, require_scope, visible_owners
 from runhook.store import git
 from runhook.store.database import Transaction
@@ -91,17 +91,34 @@ def add_credential(tx: Transaction, caller: Caller, new: SealedCredential) -> Gi
             f"{info.owner} already has a git credential called {info.name}",
             details={"name": "is taken"},
         )
+    _record_credential(tx, caller, "added", info, info.created_at)
     return info
+
+
+def _record_credential(
+    tx: Transaction, caller: Caller, verb: str, info: GitCredentialInfo, now: datetime
+) -> None:
+    about = {"kind": info.kind, "url_prefix": info.url_prefix, "username": info.username}
+    audit.record(
+        tx,
+        caller,
+        f"git-credential.{verb}",
+        now,
+        kind="git-credential",
+        id=info.id,
+        name=info.name,
+        owner=info.owner,
+        after=about,
+    )
 
 
 def list_credentials(tx: Transaction, caller: Caller) -> list[GitCredentialInfo]:
     """Those the caller sees, without their secrets."""
-    require_scope(caller, "git:read")
-    owners = visible_owners(caller)
+    owners = visible_owners(caller, "git:read")
     return git.list_credentials(tx, None if owners is None else list(owners))
 
 
-def delete_credential(tx: Transaction, caller: Caller, credential_id: str) -> None:
+def delete_credential(tx: Transaction, caller: Caller, credential_id: str, now: datetime) -> None:
     """Forget it. Attempts that have started keep what they were given; NotFound if repeated."""
     info = git.get_credential(tx, credential_id)
     what = f"git credential {credential_id}"
@@ -109,6 +126,7 @@ def delete_credential(tx: Transaction, caller: Caller, credential_id: str) -> No
         raise NotFound(f"there is no {what} here")
     require(caller, "git:write", info.owner, what=what)
     git.delete_credential(tx, credential_id)
+    _record_credential(tx, caller, "deleted", info, now)
 
 
 def credentials_for(
@@ -160,7 +178,7 @@ def list_hosts(tx: Transaction, caller: Caller) -> list[KnownHost]:
 def add_host(tx: Transaction, caller: Caller, line: str, now: datetime) -> KnownHost:
     """Believe a key that an administrator gives as a line of a known_hosts file. Other keys of the
     host stay as they are; repeating it changes nothing."""
-    require_admin(caller, "git:write")
+    require_admin(caller, "hosts:write")
     try:
         host, key = host_key.parse_line(line)
     except ValueError as error:
@@ -172,17 +190,36 @@ def add_host(tx: Transaction, caller: Caller, line: str, now: datetime) -> Known
 def confirm_host(tx: Transaction, caller: Caller, host_id: str, now: datetime) -> KnownHost:
     """Believe a key that a runner was shown, beside those that are believed already; who said so
     first is kept."""
-    require_admin(caller, "git:write")
-    _host(tx, host_id)
+    require_admin(caller, "hosts:write")
+    host = _host(tx, host_id)
     git.confirm_host(tx, host_id, caller.user_id, now)
+    if host.confirmed_at is None:
+        _record_host(tx, caller, "confirmed", host, now)
     return _host(tx, host_id)
 
 
-def delete_host(tx: Transaction, caller: Caller, host_id: str) -> None:
+def _record_host(
+    tx: Transaction, caller: Caller, verb: str, host: KnownHost, now: datetime
+) -> None:
+    about = {"fingerprint": host.fingerprint}
+    audit.record(
+        tx,
+        caller,
+        f"host-key.{verb}",
+        now,
+        kind="host-key",
+        id=host.id,
+        name=host.host,
+        after=about,
+    )
+
+
+def delete_host(tx: Transaction, caller: Caller, host_id: str, now: datetime) -> None:
     """Believe it no longer. NotFound if repeated."""
-    require_admin(caller, "git:write")
-    _host(tx, host_id)
+    require_admin(caller, "hosts:write")
+    host = _host(tx, host_id)
     git.delete_host(tx, host_id)
+    _record_host(tx, caller, "forgotten", host, now)
 
 
 def _host(tx: Transaction, host_id: str) -> KnownHost:

@@ -83,7 +83,7 @@ def start(
     tx: Transaction, job: Job, hook: Webhook, delivery: Delivery, parameters: Mapping[str, Any]
 ) -> Run:
     """The run that a genuine delivery starts; of a delivery that came before, the run of then."""
-    caller = Caller(job.created_by or "", f"webhook {hook.webhook}", job.owner)
+    caller = Caller(job.created_by or "", f"webhook {hook.webhook}", job.owner, via="webhook")
     sent = delivery_id(hook, delivery)
     key = f"webhook/{hook.webhook}/{sent}" if sent else None
     request = runs.StartRequest(Trigger.WEBHOOK, parameters, key)

@@ -81,7 +81,7 @@ def caller_of_token(tx: Transaction, keys: Keys, token: str) -> Caller:
     if re.fullmatch(r"[0-9a-f]{32}", token):
         user = identities.find_user_by_token(tx, token)
         if user and not user.disabled:
-            return user.caller()
+            return _caller(tx, user, "user token")
     attempt_id = keys.attempt_of(token)
     caller = _caller_of_attempt(tx, attempt_id) if attempt_id else None
     if caller is None:
@@ -102,6 +102,7 @@ def _caller_of_attempt(tx: Transaction, attempt_id: str) -> Caller | None:
         owner=job.owner,
         scopes=RUN_SCOPES,
         run_id=run.id,
+        via="run token",
     )
 
 
@@ -110,7 +111,11 @@ def caller_of_session(tx: Transaction, session_id: str, now: datetime) -> Caller
     user = identities.find_user_by_session(tx, session_id, now)
     if user is None or user.disabled:
         raise Unauthorized("the session is over", hint="Sign in again.")
-    return user.caller()
+    return _caller(tx, user, "session")
+
+
+def _caller(tx: Transaction, user: User, via: str, scopes: frozenset[str] | None = None) -> Caller:
+    return user.caller(identities.roles_of(tx, user.id), via, scopes)
 
 
 def make_sign_in_link(tx: Transaction, caller: Caller, now: datetime) -> str:

@@ -11,6 +11,7 @@ from runhook.errors import Conflict, Invalid, NotFound
 from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run
+from runhook.services import audit
 from runhook.services.access import require, visible_owners
 from runhook.services.validation import field_errors
 from runhook.store import identities, jobs, runs
@@ -65,6 +66,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
+    _record(tx, caller, "job.created", job, now, after=_told(spec))
     return job
 
 
@@ -80,6 +82,8 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
         _require_free(tx, job.owner, spec.name)
     changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
+    before, after = _difference(_told(job.spec), _told(spec))
+    _record(tx, caller, "job.changed", changed, now, before, after)
     return changed
 
 
@@ -111,6 +115,7 @@ def delete(
     for run in active:
         runs.wish_cancelled(tx, run, now, "its job was deleted")
     jobs.mark_deleted(tx, job.id, now)
+    _record(tx, caller, "job.deleted", job, now, before=_told(job.spec))
 
 
 def pause(tx: Transaction, caller: Caller, job_id: str, paused: bool, now: datetime) -> Job:
@@ -120,6 +125,7 @@ def pause(tx: Transaction, caller: Caller, job_id: str, paused: bool, now: datet
     if not job.spec.rules:
         raise Conflict(f"{job.name} has no schedule", hint="Give it one first, such as '@hourly'.")
     jobs.pause_schedules(tx, job.id, paused, now)
+    _record(tx, caller, "job.paused" if paused else "job.resumed", job, now)
     return job
 
 
@@ -129,7 +135,7 @@ def get(tx: Transaction, caller: Caller, job_id: str, action: str = "jobs:read")
     what = f"job {job_id}"
     if job is None:
         raise NotFound(f"there is no {what} here")
-    require(caller, action, job.owner, what=what)
+    require(caller, action, job.owner, what=what, job_id=job.id)
     return job
 
 
@@ -139,7 +145,7 @@ def find(tx: Transaction, caller: Caller, name: str, owner: str | None = None) -
     what = f"job {name} of {owner or caller.owner}"
     if job is None:
         raise NotFound(f"there is no {what} here")
-    require(caller, "jobs:read", job.owner, what=what)
+    require(caller, "jobs:read", job.owner, what=what, job_id=job.id)
     return job
 
 
@@ -160,7 +166,7 @@ def list_page(
 
 
 def _owners(caller: Caller, owner: str | None) -> Collection[str] | None:
-    visible = visible_owners(caller)
+    visible = visible_owners(caller, "jobs:read")
     if owner is None:
         return visible
     return [owner] if visible is None or owner in visible else []
@@ -190,6 +196,50 @@ def views(tx: Transaction, found: list[Job], recent: int = 1, durations: int = 0
 def versions(tx: Transaction, caller: Caller, job_id: str) -> list[JobVersion]:
     """Every version of the definition, newest first."""
     return jobs.list_versions(tx, get(tx, caller, job_id).id)
+
+
+def _record(
+    tx: Transaction,
+    caller: Caller,
+    action: str,
+    job: Job,
+    now: datetime,
+    before: Any = None,
+    after: Any = None,
+) -> None:
+    audit.record(
+        tx,
+        caller,
+        action,
+        now,
+        kind="job",
+        id=job.id,
+        name=job.name,
+        owner=job.owner,
+        before=before,
+        after=after,
+    )
+
+
+def _told(spec: JobSpec) -> dict[str, Any]:
+    """The definition as the audit log may hold it: of variables only the names, since people put
+    into their values what they should not."""
+    told = spec.recipe_spec()
+    if told.get("environment_variables"):
+        told["environment_variables"] = sorted(told["environment_variables"])
+    return told
+
+
+def _difference(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of each only the fields that differ."""
+    names = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+    return _only(before, names), _only(after, names)
+
+
+def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _owner(caller: Caller, spec: JobSpec) -> str:

@@ -95,7 +95,7 @@ def _start_followers(tx: Transaction, run: Run, now: datetime) -> None:
 
 
 def _start_follower(tx: Transaction, follower: Job, run: Run, now: datetime) -> None:
-    caller = Caller(follower.created_by or "", "another job", follower.owner)
+    caller = Caller(follower.created_by or "", "another job", follower.owner, via="another job")
     request = run_service.StartRequest(Trigger.JOB, caused_by=run.id)
     try:
         run_service.start(tx, caller, follower.id, request, now)

@@ -197,4 +197,5 @@ def pin(tx: Transaction, caller: Caller, run_id: str, pinned: bool, now: datetim
     if retention.set_pinned(tx, run.id, pinned):
         kind = "pinned" if pinned else "unpinned"
         events.record(tx, Event(run.id, None, now, kind, {"by": caller.name}))
+        runs.record(tx, caller, f"run.{kind}", run, now)
     return runs.get(tx, caller, run_id)

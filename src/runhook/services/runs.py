@@ -11,7 +11,7 @@ from runhook.model.job import Job, JobSpec
 from runhook.model.policy import Overlap
 from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
 from runhook.model.waterfall import waterfall
-from runhook.services import queue
+from runhook.services import audit, queue
 from runhook.services.access import require, visible_owners
 from runhook.services.capacity import Capacity
 from runhook.services.jobs import JobView
@@ -114,7 +114,20 @@ def start(
         pool=job.spec.pool,
         caused_by=request.caused_by,
     )
-    return queue.admit(tx, job, new)
+    run = queue.admit(tx, job, new)
+    record(tx, caller, "run.started", run, now, {"parameters": run.parameters})
+    return run
+
+
+def record(
+    tx: Transaction, caller: Caller, action: str, run: Run, now: datetime, after: Any = None
+) -> None:
+    """Note in the audit log what somebody did with a run."""
+    job = jobs.get_job(tx, run.job_id)
+    name, owner = (f"run {run.number} of {job.name}", job.owner) if job else ("", "")
+    audit.record(
+        tx, caller, action, now, kind="run", id=run.id, name=name, owner=owner, after=after
+    )
 
 
 def _made_before(
@@ -144,15 +157,20 @@ def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
     """Ask for the end of a run: a queued one is cancelled at once, a living one as soon as its
     process tree is gone. A finished run is returned unchanged."""
     run = get(tx, caller, run_id, "runs:cancel")
-    runs.wish_cancelled(tx, run, now, f"cancelled by {caller.name}")
-    return get(tx, caller, run_id)
+    _cancel(tx, caller, run, now)
+    return get(tx, caller, run_id, "runs:cancel")
+
+
+def _cancel(tx: Transaction, caller: Caller, run: Run, now: datetime) -> None:
+    if runs.wish_cancelled(tx, run, now, f"cancelled by {caller.name}"):
+        record(tx, caller, "run.cancelled", run, now)
 
 
 def cancel_all(tx: Transaction, caller: Caller, job_id: str, now: datetime) -> Job:
     """Cancel every active run of the job."""
     job = get_job(tx, caller, job_id, "runs:cancel")
     for run in runs.active_runs(tx, job.id):
-        runs.wish_cancelled(tx, run, now, f"cancelled by {caller.name}")
+        _cancel(tx, caller, run, now)
     return job
 
 
@@ -163,7 +181,7 @@ def get(tx: Transaction, caller: Caller, run_id: str, action: str = "runs:read")
     what = f"run {run_id}"
     if run is None or job is None:
         raise NotFound(f"there is no {what} here")
-    require(caller, action, job.owner, what=what)
+    require(caller, action, job.owner, what=what, job_id=job.id)
     return run
 
 
@@ -203,10 +221,11 @@ def list_page(
     before: tuple[datetime, str] | None = None,
 ) -> list[Run]:
     """Runs that the caller sees, newest first; of one job if `job_id` is given."""
-    owners = visible_owners(caller)
     if job_id is not None:
         get_job(tx, caller, job_id, "runs:read")
         owners = None
+    else:
+        owners = visible_owners(caller, "runs:read")
     wanted = runs.RunFilter(job_id, owners, states, triggers)
     return runs.list_runs(tx, wanted, size=size, after=after, before=before)
 

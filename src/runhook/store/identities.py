@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 
-from runhook.model.access import User
+from runhook.model.access import Role, User
 from runhook.store.database import Transaction
-from runhook.store.tables import sessions, sign_in_links, users
+from runhook.store.tables import memberships, sessions, sign_in_links, users
 
 
 def digest(credential: str) -> str:
@@ -35,6 +35,12 @@ def created_at(tx: Transaction, user_id: str) -> datetime:
     at = tx.execute(select(users.c.created_at).where(users.c.id == user_id)).scalar_one()
     assert isinstance(at, datetime)
     return at
+
+
+def roles_of(tx: Transaction, user_id: str) -> dict[str, Role]:
+    """The memberships of an account: owner → role."""
+    statement = select(memberships).where(memberships.c.user_id == user_id)
+    return {row.owner: Role(row.role) for row in tx.execute(statement)}
 
 
 def find_user_by_token(tx: Transaction, token: str) -> User | None:

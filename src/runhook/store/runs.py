@@ -137,16 +137,18 @@ def request_cancel(tx: Transaction, run_id: str, now: datetime) -> bool:
     return True
 
 
-def wish_cancelled(tx: Transaction, run: Run, now: datetime, reason: str) -> None:
+def wish_cancelled(tx: Transaction, run: Run, now: datetime, reason: str) -> bool:
     """A queued run is cancelled at once; of a living one the wish is noted, and whoever watches it
-    ends it. A finished run stays as it is."""
+    ends it. False, and nothing is changed, if it has finished or somebody had wished it before."""
     lock_run(tx, run.id)
     if transition(
         tx, run.id, to=RunState.CANCELLED, now=now, only_from=RunState.QUEUED, reason=reason
     ):
-        return
-    if request_cancel(tx, run.id, now):
-        update_run(tx, run.id, reason=clean(reason))
+        return True
+    if not request_cancel(tx, run.id, now):
+        return False
+    update_run(tx, run.id, reason=clean(reason))
+    return True
 
 
 def lock_run(tx: Transaction, run_id: str) -> Run | None:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from runhook.errors import SettingsError
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest file in migrations/versions; a test keeps the two together."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -66,10 +66,42 @@ users = Table(
     Column("name", String(64), nullable=False, unique=True),
     Column("owner", String(128), nullable=False),
     Column("email", String(255), nullable=False, default=""),
+    Column("full_name", String(255), nullable=False, server_default=""),
     Column("admin", Boolean, nullable=False, default=False),
     Column("disabled", Boolean, nullable=False, default=False),
     Column("token_hash", String(64), nullable=False, unique=True),
     Column("token_rotation", Integer, nullable=False, default=0),
+    Column("password_hash", String(255)),
+    Column("created_at", Instant, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Instant, nullable=False),
+)
+"""Accounts of sign-in providers (OpenID Connect), and whose they are here."""
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("owner", String(128), nullable=False, unique=True),
+    Column("description", String(2048), nullable=False, default=""),
+    Column("created_at", Instant, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("role", String(16), nullable=False),
+    Column("source", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -80,6 +112,9 @@ sessions = Table(
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("seen_at", Instant),
+    Column("address", String(64), nullable=False, server_default=""),
+    Column("agent", String(255), nullable=False, server_default=""),
 )
 
 sign_in_links = Table(
@@ -90,7 +125,39 @@ sign_in_links = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
+    Column("purpose", String(16), nullable=False, server_default="sign-in"),
 )
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("description", String(255), nullable=False),
+    Column("scope", Text),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("refresh_hash", String(64), unique=True),
+    Column("spent_refresh_hash", String(64), unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("refresh_expires_at", Instant),
+    Column("lasts_seconds", Integer),
+    Column("refresh_lasts_seconds", Integer),
+    Column("last_used_at", Instant),
+    Column("last_address", String(64), nullable=False, server_default=""),
+)
+"""Named tokens. `spent_refresh_hash` is that of the refresh token before the present one: whoever
+brings it again has a copy, and the token ends."""
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Index("ix_sign_in_failures_last_at", "last_at"),
+)
+"""Wrong passwords in a row, by a hash of the name or the address they came from."""
 
 jobs = Table(
     "jobs",
@@ -260,3 +327,39 @@ known_hosts = Table(
     Column("confirmed_by", Id),
     UniqueConstraint("host", "fingerprint"),
 )
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("access", String(8), nullable=False, server_default="owner"),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("created_by", Id),
+    UniqueConstraint("owner", "name"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("user_id", Id),
+    Column("user_name", String(255), nullable=False),
+    Column("via", String(255), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("object_id", String(64), nullable=False),
+    Column("object_name", String(255), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Index("ix_audit_owner_id", "owner", "id"),
+    Index("ix_audit_object_id_id", "object_id", "id"),
+    Index("ix_audit_user_id_id", "user_id", "id"),
+)
+"""What was changed and started, by whom. The database itself refuses to change or remove a row."""

@@ -59,7 +59,7 @@ async def add_credential(ask: Ask) -> Response:
 
 async def delete_credential(ask: Ask) -> Response:
     credential_id = ask.path("credential_id")
-    await ask.write(lambda tx: git_access.delete_credential(tx, ask.caller, credential_id))
+    await ask.write(lambda tx: git_access.delete_credential(tx, ask.caller, credential_id, ask.now))
     return go(PAGE)
 
 
@@ -71,5 +71,5 @@ async def confirm_host(ask: Ask) -> Response:
 
 async def delete_host(ask: Ask) -> Response:
     host_id = ask.path("host_id")
-    await ask.write(lambda tx: git_access.delete_host(tx, ask.caller, host_id))
+    await ask.write(lambda tx: git_access.delete_host(tx, ask.caller, host_id, ask.now))
     return go(PAGE)

@@ -1,4 +1,4 @@
-"""The table of the pages."""
+"""The table of the pages: where, which action it is (of `model.access`), and who handles it."""
 
 from functools import partial
 
@@ -15,41 +15,41 @@ from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
 JOB, RUN = "/dash/resources/job/{job_id}", "/dash/runs/{run_id}"
-PAGES: tuple[tuple[str, str, Handler], ...] = (
-    ("GET", "/dash/sign-in", session.sign_in_page),
-    ("POST", "/dash/sign-in", session.sign_in),
-    ("POST", "/dash/sign-out", session.sign_out),
-    ("GET", "/dash", jobs.list_page),
-    ("GET", "/dash/live", stream.live_jobs),
-    ("GET", "/dash/jobs/new", jobs.new_page),
-    ("POST", "/dash/jobs/new", jobs.create),
-    ("GET", JOB, jobs.job_page),
-    ("GET", f"{JOB}/live", stream.live_job),
-    ("POST", f"{JOB}/start", jobs.start),
-    ("POST", f"{JOB}/stop", jobs.stop),
-    ("POST", f"{JOB}/pause", jobs.pause),
-    ("POST", f"{JOB}/backfill", jobs.backfill),
-    ("GET", f"{JOB}/edit", jobs.edit_page),
-    ("POST", f"{JOB}/edit", jobs.change),
-    ("GET", f"{JOB}/delete", jobs.delete_page),
-    ("POST", f"{JOB}/delete", jobs.delete),
-    ("GET", RUN, runs.run_page),
-    ("GET", f"{RUN}/live", stream.live_run),
-    ("POST", f"{RUN}/cancel", runs.cancel),
-    ("POST", f"{RUN}/again", runs.again),
-    ("POST", f"{RUN}/pin", runs.pin),
-    ("GET", "/dash/git", git.git_page),
-    ("POST", "/dash/git/credentials", git.add_credential),
-    ("POST", "/dash/git/credentials/{credential_id}/delete", git.delete_credential),
-    ("POST", "/dash/git/hosts/{host_id}/confirm", git.confirm_host),
-    ("POST", "/dash/git/hosts/{host_id}/delete", git.delete_host),
+PAGES: tuple[tuple[str, str, str, Handler], ...] = (
+    ("GET", "/dash/sign-in", "public", session.sign_in_page),
+    ("POST", "/dash/sign-in", "public", session.sign_in),
+    ("POST", "/dash/sign-out", "user:read", session.sign_out),
+    ("GET", "/dash", "jobs:read", jobs.list_page),
+    ("GET", "/dash/live", "jobs:read", stream.live_jobs),
+    ("GET", "/dash/jobs/new", "jobs:write", jobs.new_page),
+    ("POST", "/dash/jobs/new", "jobs:write", jobs.create),
+    ("GET", JOB, "jobs:read", jobs.job_page),
+    ("GET", f"{JOB}/live", "jobs:read", stream.live_job),
+    ("POST", f"{JOB}/start", "jobs:start", jobs.start),
+    ("POST", f"{JOB}/stop", "runs:cancel", jobs.stop),
+    ("POST", f"{JOB}/pause", "jobs:write", jobs.pause),
+    ("POST", f"{JOB}/backfill", "jobs:start", jobs.backfill),
+    ("GET", f"{JOB}/edit", "jobs:write", jobs.edit_page),
+    ("POST", f"{JOB}/edit", "jobs:write", jobs.change),
+    ("GET", f"{JOB}/delete", "jobs:write", jobs.delete_page),
+    ("POST", f"{JOB}/delete", "jobs:write", jobs.delete),
+    ("GET", RUN, "runs:read", runs.run_page),
+    ("GET", f"{RUN}/live", "runs:read", stream.live_run),
+    ("POST", f"{RUN}/cancel", "runs:cancel", runs.cancel),
+    ("POST", f"{RUN}/again", "jobs:start", runs.again),
+    ("POST", f"{RUN}/pin", "runs:write", runs.pin),
+    ("GET", "/dash/git", "git:read", git.git_page),
+    ("POST", "/dash/git/credentials", "git:write", git.add_credential),
+    ("POST", "/dash/git/credentials/{credential_id}/delete", "git:write", git.delete_credential),
+    ("POST", "/dash/git/hosts/{host_id}/confirm", "hosts:write", git.confirm_host),
+    ("POST", "/dash/git/hosts/{host_id}/delete", "hosts:write", git.delete_host),
 )
 
 
 def page_routes(server: Server) -> list[BaseRoute]:
     """The pages as routes, with the static files and the ways in."""
     by_path: dict[str, dict[str, Handler]] = {}
-    for method, path, handler in PAGES:
+    for method, path, _, handler in PAGES:
         by_path.setdefault(path, {})[method] = handler
     return [
         *(

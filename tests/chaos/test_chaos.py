@@ -44,7 +44,7 @@ def survive(chaos: Chaos, *, runs: int, kills: int) -> None:
     print(report)
     assert report.server_kills >= kills
     assert report.runs >= runs
-    assert report.runner_kills
+    assert report.runner_kills or kills < 10  # few kills may meet nobody at work
     assert report.disturbances or not chaos.disturb
     assert runs < 100 or set(report.triggers) == set(Trigger), f"some never came: {report}"
     chaos.server.stop()

@@ -25,6 +25,7 @@ from runhook.runner import scratch
 from runhook.runner.identity import boot_id, fingerprint, identity_of, lives
 from runhook.runner.leftovers import end_leftovers
 from runhook.runner.spec import Identity, RunSpec, Secrets
+from runhook.runner.tree import Ending, poll
 
 SLOW_POLL, SPAWN_SECONDS = 1.0, 30.0
 HELLO_SECONDS, ANSWER_SECONDS = 2.0, 5.0
@@ -199,10 +200,10 @@ class LocalExecutor:
 
 def _run_briefly(argv: list[str], **more: Any) -> None:
     """Run a program that ends soon; Unavailable if it does not."""
-    try:
-        subprocess.run(argv, timeout=SPAWN_SECONDS, check=False, **more)
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"the runner parent did not start in {SPAWN_SECONDS:g} seconds") from None
+    with subprocess.Popen(argv, **more) as process, Ending(process.pid) as ended:
+        if not poll([ended.fileno()], SPAWN_SECONDS):
+            process.kill()
+            raise Unavailable(f"the runner parent did not start in {SPAWN_SECONDS:g} seconds")
 
 
 def _cannot_end(pids: list[int]) -> str:

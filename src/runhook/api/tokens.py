@@ -62,8 +62,8 @@ async def create(call: Call) -> Response:
 
 def _require_self(caller: Caller, identity: dict[str, Any] | None) -> None:
     """The contract's reference to an account or a group: here tokens are for oneself."""
-    named = {value for value in (identity or {}).values() if value is not None}
-    if not named <= {caller.user_id, caller.name, caller.owner}:
+    oneself = (None, caller.user_id, caller.name, caller.owner)
+    if any(value not in oneself for value in (identity or {}).values()):
         sentence = "tokens are made for your own account; leave this out"
         raise Invalid("cannot make this token", details={"identity": sentence})
 

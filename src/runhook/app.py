@@ -42,6 +42,7 @@ from runhook.services.site import Server, Site
 from runhook.settings import FIELDS, Settings, pools_of
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
+from runhook.uses import Uses
 from runhook.web.pages import error_page, page_routes
 
 logger = logging.getLogger("runhook")
@@ -110,7 +111,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         watchdog=Watchdog(database),
         pruner=Pruner(database, site, rules),
         sweeper=Sweeper(database, site, rules, disk),
-        application=Gate(_application(server), server),
+        application=Gate(_application(server), server, Uses(database)),
     )
 
 

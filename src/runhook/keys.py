@@ -6,6 +6,7 @@ HKDF-SHA256 (RFC 5869), so that no two uses can be played against each other.
 
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from runhook.errors import RunhookError, SettingsError
+from runhook.model.token import RANDOM_DIGITS, spelled
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 RUN_TOKEN_PREFIX = "rhr_"  # noqa: S105  no secret: how scanners know one
+RUN_TOKEN = re.compile(rf"{RUN_TOKEN_PREFIX}([0-9a-f]{{32}})([0-9a-f]{{8}})[0-9a-f]{{32}}")
 
 
 class Keys:
@@ -54,18 +57,22 @@ class Keys:
         """The account's token, 32 hexadecimal digits: the same until `rotation` changes."""
         return hmac.new(self._tokens, f"{user_id}.{rotation}".encode(), "sha256").hexdigest()[:32]
 
-    def run_token(self, attempt_id: str) -> str:
-        """What an attempt proves with that it is itself; good only while the attempt lives."""
-        proof = hmac.new(self._run_tokens, attempt_id.encode(), "sha256").hexdigest()[:32]
-        return f"{RUN_TOKEN_PREFIX}{attempt_id}{proof}"
+    def run_token(self, attempt_id: str, rotation: int = 0) -> str:
+        """What an attempt proves with that it is itself; good only while the attempt lives and its
+        job's tokens are at `rotation`."""
+        claim = f"{attempt_id}{rotation:08x}"
+        proof = hmac.new(self._run_tokens, claim.encode(), "sha256").hexdigest()[:32]
+        return f"{RUN_TOKEN_PREFIX}{claim}{proof}"
 
-    def attempt_of(self, token: str) -> str | None:
-        """The attempt that a run token was made for; None if it is no genuine run token."""
-        if not token.isascii():
+    def attempt_of(self, token: str) -> tuple[str, int] | None:
+        """The attempt and the rotation that a run token was made for; None if it is no genuine run
+        token. The proof is compared in constant time, before anything is looked up."""
+        match = RUN_TOKEN.fullmatch(token)
+        if match is None:
             return None
-        attempt_id = token.removeprefix(RUN_TOKEN_PREFIX)[:32]
-        genuine = hmac.compare_digest(token.encode(), self.run_token(attempt_id).encode())
-        return attempt_id if genuine else None
+        attempt_id, rotation = match[1], int(match[2], 16)
+        genuine = hmac.compare_digest(token, self.run_token(attempt_id, rotation))
+        return (attempt_id, rotation) if genuine else None
 
     def webhook_secret(self, job_id: str, name: str) -> bytes:
         """The 32 bytes that the senders of a job's webhook sign with; another name, another secret.
@@ -94,6 +101,11 @@ class Keys:
 def random_credential() -> str:
     """A session id or one-time token: 256 random bits, safe in a URL."""
     return secrets.token_urlsafe(32)
+
+
+def random_token(prefix: str) -> str:
+    """A named token (`model.token`): 178 random bits behind the prefix, and check digits."""
+    return spelled(prefix, [secrets.randbelow(62) for _ in range(RANDOM_DIGITS)])
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

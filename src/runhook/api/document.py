@@ -7,6 +7,7 @@ from typing import Any
 from runhook import __version__
 from runhook.api.call import Route
 from runhook.api.schedules import Backfill
+from runhook.api.token_shapes import SCHEMAS as TOKENS
 from runhook.gate import is_public
 from runhook.model.git_access import NewCredential
 from runhook.model.job import JobSpec
@@ -154,6 +155,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     named["Backfill"] = Backfill.model_json_schema()
+    named |= TOKENS
     used = {name for route in routes for name in (route.body, route.answer) if name}
     plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}
     return {**plain, **named, **lists, **parts, "Start": START}

@@ -42,7 +42,10 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
     by_url = {url: credential_id for url, (credential_id, _) in credentials.items()}
     secrets = Secrets(
         credentials=dict(credentials.values()),
-        variables={"RUNHOOK_TOKEN": keys.run_token(attempt.id), "RUNHOOK_URL": site.url},
+        variables={
+            "RUNHOOK_TOKEN": keys.run_token(attempt.id, job.token_rotation),
+            "RUNHOOK_URL": site.url,
+        },
         known_hosts=git_access.known_hosts_text(tx),
     )
     return Plan(run_spec(spec, job.name, site, run, attempt, by_url), secrets)

@@ -23,6 +23,7 @@ from runhook.model.limits import Limits
 from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
 from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule
+from runhook.model.scope import LONGEST_SCOPE
 from runhook.model.source import Repository, workspace_path
 from runhook.model.trigger import After, StartedBy, Webhook
 
@@ -112,7 +113,11 @@ class JobSpec(BaseModel):
     start_dind: bool | None = None
     dask_cluster: Any = None
     shared_folders: list[Any] | None = None
-    token_scope: str | None = None
+    token_scope: str | None = Field(
+        default=None,
+        max_length=LONGEST_SCOPE,
+        description="What a run may do with its own token; default: look, start and cancel.",
+    )
 
     @model_validator(mode="after")
     def _check_work(self) -> Self:
@@ -253,7 +258,6 @@ class JobSpec(BaseModel):
             "start_dind": self.start_dind,
             "dask_cluster": self.dask_cluster,
             "shared_folders": self.shared_folders,
-            "token_scope": self.token_scope,
         }
         return [
             *(
@@ -270,7 +274,8 @@ class JobSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as stored: its present definition and who it belongs to."""
+    """A job as stored: its present definition and who it belongs to. Tokens of its runs that were
+    made under another `token_rotation` open nothing."""
 
     id: str
     owner: str
@@ -280,3 +285,4 @@ class Job:
     created_at: datetime
     updated_at: datetime
     created_by: str | None
+    token_rotation: int = 0

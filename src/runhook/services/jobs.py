@@ -1,7 +1,7 @@
 """Defining jobs: create, change, apply a recipe, delete, pause; and looking at them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run
 from runhook.services import audit
 from runhook.services.access import require, visible_owners
+from runhook.services.scopes import require_run_scope
 from runhook.services.validation import field_errors
 from runhook.store import identities, jobs, runs
 from runhook.store.database import Transaction
@@ -63,6 +64,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     """A new job. Conflict if its owner has one of that name."""
     owner = _owner(caller, spec)
     require(caller, "jobs:write", owner, what=f"owner {owner}")
+    require_run_scope(spec.token_scope)
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
@@ -78,6 +80,7 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
         raise Conflict("cannot move a job to another owner: delete it and create it there")
     if spec.recipe_spec() == job.spec.recipe_spec():
         return job
+    require_run_scope(spec.token_scope)
     if spec.name != job.name:
         _require_free(tx, job.owner, spec.name)
     changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)
@@ -191,6 +194,15 @@ def views(tx: Transaction, found: list[Job], recent: int = 1, durations: int = 0
         )
         for job in found
     ]
+
+
+def for_eyes(caller: Caller, view: JobView) -> JobView:
+    """The view, or, for a credential that may use the job but not read it, the view without its
+    definition: such a token is answered, but learns nothing."""
+    if caller.scoped("jobs:read", view.job.id):
+        return view
+    bare = JobSpec.model_construct(name=view.job.name)
+    return replace(view, job=replace(view.job, spec=bare), schedules=[])
 
 
 def versions(tx: Transaction, caller: Caller, job_id: str) -> list[JobVersion]:

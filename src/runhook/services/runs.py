@@ -14,7 +14,7 @@ from runhook.model.waterfall import waterfall
 from runhook.services import audit, queue
 from runhook.services.access import require, visible_owners
 from runhook.services.capacity import Capacity
-from runhook.services.jobs import JobView
+from runhook.services.jobs import JobView, for_eyes
 from runhook.services.jobs import get as get_job
 from runhook.services.queue import Waiting
 from runhook.services.validation import nearest
@@ -73,12 +73,12 @@ class Started:
 def started(tx: Transaction, caller: Caller, run: Run) -> Started:
     """What to tell of a run that `start` returned. It has hardly begun, so little is looked up:
     this is the path that every caller waits for."""
-    job = get_job(tx, caller, run.job_id)
+    job = get_job(tx, caller, run.job_id, "jobs:start")
     schedules = jobs.list_schedules(tx, job.id) if job.spec.rules else []
     waiting = [job.id] if run.state == RunState.QUEUED else None
     doing = runs.activity(tx, [job.id], waiting)[job.id]
     return Started(
-        JobView(job, schedules, [run], doing, None),
+        for_eyes(caller, JobView(job, schedules, [run], doing, None)),
         RunView(run, job, [], [], caller.name, None),
     )
 

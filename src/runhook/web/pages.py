@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from runhook.errors import RunhookError
 from runhook.services.site import Server
-from runhook.web import git, jobs, runs, session, stream
+from runhook.web import git, jobs, runs, session, stream, tokens
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
@@ -28,6 +28,7 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", f"{JOB}/start", "jobs:start", jobs.start),
     ("POST", f"{JOB}/stop", "runs:cancel", jobs.stop),
     ("POST", f"{JOB}/pause", "jobs:write", jobs.pause),
+    ("POST", f"{JOB}/token", "jobs:start", jobs.make_token),
     ("POST", f"{JOB}/backfill", "jobs:start", jobs.backfill),
     ("GET", f"{JOB}/edit", "jobs:write", jobs.edit_page),
     ("POST", f"{JOB}/edit", "jobs:write", jobs.change),
@@ -43,6 +44,9 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", "/dash/git/credentials/{credential_id}/delete", "git:write", git.delete_credential),
     ("POST", "/dash/git/hosts/{host_id}/confirm", "hosts:write", git.confirm_host),
     ("POST", "/dash/git/hosts/{host_id}/delete", "hosts:write", git.delete_host),
+    ("GET", "/dash/tokens", "user:token", tokens.tokens_page),
+    ("POST", "/dash/tokens", "user:token", tokens.make),
+    ("POST", "/dash/tokens/{token_id}/revoke", "user:token", tokens.revoke),
 )
 
 

@@ -95,7 +95,6 @@ def _make_tokens() -> None:
         sa.Column("scope", sa.Text()),
         _text("token_hash", 64),
         sa.Column("refresh_hash", sa.String(length=64)),
-        sa.Column("spent_refresh_hash", sa.String(length=64)),
         _moment("created_at"),
         _moment("expires_at", nullable=True),
         _moment("refresh_expires_at", nullable=True),
@@ -107,10 +106,26 @@ def _make_tokens() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         *(
             sa.UniqueConstraint(name, name=op.f(f"uq_tokens_{name}"))
-            for name in ("token_hash", "refresh_hash", "spent_refresh_hash")
+            for name in ("token_hash", "refresh_hash")
         ),
     )
     op.create_index("ix_tokens_user_id", "tokens", ["user_id"])
+    op.create_table(
+        "spent_refreshes",
+        _text("hash", 64),
+        _text("token_id", 32),
+        _moment("spent_at"),
+        sa.ForeignKeyConstraint(
+            ["token_id"],
+            ["tokens.id"],
+            name=op.f("fk_spent_refreshes_token_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_spent_refreshes")),
+    )
+    op.create_index("ix_spent_refreshes_token_id", "spent_refreshes", ["token_id"])
+    rotation = sa.Column("token_rotation", sa.Integer(), nullable=False, server_default="0")
+    op.add_column("jobs", rotation)
 
 
 def _make_secrets() -> None:

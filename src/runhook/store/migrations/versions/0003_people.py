@@ -155,9 +155,14 @@ def _make_audit() -> None:
 
 _APPEND_ONLY = {
     "sqlite": [
-        f"CREATE TRIGGER audit_{verb.lower()} BEFORE {verb} ON audit "
+        f"CREATE TRIGGER audit_{verb.lower()} BEFORE {verb} ON audit {condition}"
         "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
+        for verb, condition in (
+            ("UPDATE", ""),
+            ("DELETE", ""),
+            # REPLACE deletes without asking the trigger for it
+            ("INSERT", "WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) "),
+        )
     ],
     "postgresql": [
         "CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "

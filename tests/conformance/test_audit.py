@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError
 
+from runhook.engine.scheduler import fire
 from runhook.errors import Forbidden, NotFound
 from runhook.model.access import RUN_SCOPES, Caller, Role
 from runhook.model.job import JobSpec
-from runhook.services import audit, jobs
+from runhook.model.run import Trigger
+from runhook.services import audit, jobs, runs
 from runhook.services.audit_query import wanted_of
 from runhook.store.audit import Entry, Wanted, newest_first, newest_id
 from runhook.store.database import Database, Transaction
+from runhook.store.jobs import list_schedules
 from tests.conformance.conftest import NOON
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +195,30 @@ async def test_who_may_read_what(database: Database) -> None:
         await read(database, ADA, owner="main/bob")
     with pytest.raises(Forbidden, match="may not be used"):
         await read(database, Caller("a" * 32, "run 1", "main/ada", scopes=RUN_SCOPES))
+
+
+async def test_a_fire_of_a_schedule_is_an_entry_of_nobodys(database: Database) -> None:
+    spec = jobs.parse_spec({"name": "nightly", "command": "true", "schedule": "@daily"})
+    job = await database.write(lambda tx: jobs.create(tx, ADA, spec, NOON))
+    (schedule,) = await database.read(lambda tx: list_schedules(tx, job.id))
+    midnight = NOON + timedelta(hours=12)
+    assert await database.write(lambda tx: fire(tx, schedule.id, midnight))
+    entry = (await read(database))[0]
+    assert (entry.action, entry.user_id, entry.user_name) == ("run.started", None, "schedule")
+    assert (entry.via, entry.owner, entry.at) == ("schedule", "main/ada", midnight)
+    assert entry.after == {
+        "trigger": "schedule",
+        "schedule": schedule.id,
+        "scheduled_for": midnight.isoformat(),
+    }
+
+
+async def test_a_start_is_one_insert_into_the_log(database: Database) -> None:
+    spec = jobs.parse_spec({"name": "quick", "command": "true"})
+    job = await database.write(lambda tx: jobs.create(tx, ADA, spec, NOON))
+    said: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *args: said.append(str(args[2])))
+    request = runs.StartRequest(Trigger.API)
+    await database.write(lambda tx: runs.start(tx, ADA, job.id, request, NOON))
+    assert len([each for each in said if "audit" in each]) == 1
+    assert len([each for each in said if each.startswith("SELECT jobs.id")]) <= 2

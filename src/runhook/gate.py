@@ -28,6 +28,8 @@ PUBLIC = frozenset(
         "/api/auth/logout",
         "/api/hooks/{job_id}/{name}",  # its handler asks for a signature instead
         "/dash/sign-in",
+        "/dash/sign-in/sso",
+        "/dash/sign-in/sso/callback",
         "/favicon.ico",
     }
 )

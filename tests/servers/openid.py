@@ -3,6 +3,7 @@ whatever a test wants to see refused."""
 
 import base64
 import hashlib
+import hmac
 import json
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs, quote
 
 import requests
 from joserfc import jwt
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "runhook at test", "s3cret/with+signs"
 STARTS_WITHIN_SECONDS = 30
@@ -112,16 +113,22 @@ class OwnProvider(ThreadingHTTPServer):
         }
         claims = {name: value for name, value in claims.items() if name not in wish.without}
         header = {"alg": wish.algorithm, **({"kid": wish.kid} if wish.kid else {})}
-        if wish.algorithm == "none":
-            parts = [json.dumps(each).encode() for each in (header, claims)]
-            return ".".join(
-                [*(base64.urlsafe_b64encode(p).rstrip(b"=").decode() for p in parts), ""]
-            )
+        if wish.algorithm in ("none", "HS256", "HS512"):
+            return self._forged(header, claims)
         return jwt.encode(header, claims, wish.key or self.key, algorithms=[wish.algorithm])
 
-    def public_key_as_secret(self) -> OctKey:
-        """The classic confusion: the public key, which all know, taken for a shared one."""
-        return OctKey.import_key(self.key.as_pem(private=False))
+    def _forged(self, header: dict[str, object], claims: dict[str, object]) -> str:
+        """Unsigned; or the classic confusion, the public key, which all know, as a shared one."""
+        parts = [_encoded(json.dumps(each).encode()) for each in (header, claims)]
+        if header["alg"] == "none":
+            return ".".join([*parts, ""])
+        digest = {"HS256": hashlib.sha256, "HS512": hashlib.sha512}[str(header["alg"])]
+        key = self.key.as_pem(private=False)
+        return ".".join([*parts, _encoded(hmac.digest(key, ".".join(parts).encode(), digest))])
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -140,14 +147,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"keys": [{"kty": "new kind"}, *keys]})
         elif name == "userinfo_endpoint":
             wish = self.server.access[self.headers["Authorization"].removeprefix("Bearer ")]
-            self._answer({"sub": "subject-1", **wish.userinfo})
+            subject = wish.claims.get("sub", "subject-1")
+            self._answer({"sub": subject, "preferred_username": "somebody", **wish.userinfo})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         wish = self.server.codes.pop(form["code"], None)  # each is good once
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
-        proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        proof = _encoded(digest)
         login = f"{quote(CLIENT_ID, safe='').replace('%20', '+')}:{quote(CLIENT_SECRET, safe='')}"
         expected = "Basic " + base64.b64encode(login.encode()).decode()
         if self.headers["Authorization"] != expected:

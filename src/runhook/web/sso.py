@@ -6,6 +6,7 @@ which began it, so an answer that was begun elsewhere opens nothing; and each is
 
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ ACCOUNT = "/dash/account/sso"
 LONGEST = 4096
 DENIED = ("access_denied", "consent_required", "interaction_required", "login_required")
 """What a provider says if the person, or its own rules, said no."""
+ERROR = re.compile("[a-z_]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ async def callback(ask: Ask) -> Response:
 
 async def _finish(ask: Ask) -> Response:
     sign_on = configured(ask)
-    begun = await _begun(ask)
     error, code, issuer = (ask.query(name) for name in ("error", "code", "iss"))
+    if error or not code:  # some providers leave the state out here, and nothing hangs on it
+        raise _not_signed_in(error)
+    begun = await _begun(ask)
     if issuer and issuer != sign_on.provider.issuer:
         raise Unauthorized("this answer comes from another sign-in provider", hint="Begin again.")
-    if error or not code:
-        raise _not_signed_in(error)
     claims = await sign_on.provider.claims(
         begun.attempt, code[:LONGEST], _redirect_uri(ask), ask.now
     )
@@ -108,8 +110,9 @@ async def _finish(ask: Ask) -> Response:
 def _not_signed_in(error: str) -> RunhookError:
     if error in DENIED:
         return Forbidden("the sign-in provider was told no", hint="Begin again to say yes.")
+    word = error if ERROR.fullmatch(error) else "no code"
     return Unauthorized(
-        f"the sign-in provider did not sign you in ({error[:100] or 'no code'})",
+        f"the sign-in provider did not sign you in ({word})",
         hint="Begin again; if it stays so, an administrator has to look at the provider.",
     )
 

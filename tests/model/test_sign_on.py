@@ -25,6 +25,7 @@ VALUES = {
         ({"preferred_username": "Ada.Lovelace"}, "ada-lovelace"),
         ({"preferred_username": "Ada@example.org"}, "ada"),
         ({"preferred_username": " "}, ""),
+        ({"preferred_username": "a\x00d\ud800a"}, "ada"),
         ({"preferred_username": 7, "email": "ada_l@example.org"}, "ada-l"),
         ({"email": "ada@example.org", "email_verified": False}, ""),
         ({"preferred_username": "ä--é x"}, "x"),
@@ -81,6 +82,7 @@ def test_a_mapping_that_is_none_is_told(text: str) -> None:
         ("a@example.org@evil.org", True, False),
         ("a@sub.example.org", True, False),
         ("", True, False),
+        ("a" * 243 + "@example.org.evil.org", True, False),
     ],
 )
 def test_addresses_count_only_if_the_provider_vouches_for_them(

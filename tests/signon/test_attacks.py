@@ -1,6 +1,8 @@
 """Answers of a sign-in provider that must open nothing, and what a good one opens."""
 
+import base64
 import html
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -179,6 +181,9 @@ FORGED = RSAKey.generate_key(2048, {"kid": "first"})
         ({"without": ("sub",)}, "names nobody"),
         ({"claims": {"sub": 7}}, "names nobody"),
         ({"claims": {"sub": "x" * 256}}, "names nobody"),
+        ({"claims": {"sub": "x\x00"}}, "names nobody"),
+        ({"claims": {"deep": json.loads("[" * 900 + "]" * 900)}, "without": ("sub",)}, "nobody"),
+        ({"token": f"{base64.urlsafe_b64encode(b'[' * 40_000).decode()}.e30.e30"}, "not good"),
         ({"algorithm": "none"}, "not good"),
         ({"algorithm": "none", "kid": None}, "not good"),
         ({"key": FORGED}, "not good"),

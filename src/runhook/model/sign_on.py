@@ -8,6 +8,7 @@ from typing import Any
 from runhook.model.access import Role
 
 LONGEST_NAME = 39
+LONGEST_TEXT = 255
 SERVER = "*"
 """In place of a group: the server itself, of which somebody is made an administrator."""
 
@@ -62,9 +63,9 @@ class Admission:
             issuer=str(claims["iss"]),
             subject=str(claims["sub"]),
             name=fitting_name(name.partition("@")[0] if "@" in name else name),
-            email=email[:255],
+            email=email if len(email) <= LONGEST_TEXT else "",  # cut, it would be another one
             email_verified=said is True or said == "true",
-            full_name=_text(claims, "name")[:255],
+            full_name=_text(claims, "name")[:LONGEST_TEXT],
             groups=frozenset(_groups(claims.get(self.groups_claim))),
         )
 
@@ -113,8 +114,10 @@ def _grants(text: str) -> Iterator[Grant]:
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
+    """A text without what no database takes, such as NUL characters and lone surrogates."""
     value = claims.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    printable = filter(str.isprintable, value) if isinstance(value, str) else ""
+    return "".join(printable).strip()
 
 
 def _groups(value: Any) -> Iterator[str]:

@@ -37,7 +37,12 @@ def _provider(values: Mapping[str, Any]) -> Provider:
     issuer, client_id = values["issuer"], values["client_id"]
     parts = urlsplit(issuer)
     local = parts.scheme == "http" and parts.hostname in LOOPBACK
-    if not (parts.hostname and (parts.scheme == "https" or local)) or parts.query or parts.fragment:
+    if (
+        len(issuer) > 255
+        or not (parts.hostname and (parts.scheme == "https" or local))
+        or parts.query
+        or parts.fragment
+    ):
         raise _wrong("issuer", f"{issuer!r} is no https address of a provider")
     if not client_id:
         raise _wrong("client_id", "it is missing")

@@ -58,7 +58,8 @@ def verified(
     said = claims.get("nonce")
     _require(isinstance(said, str) and _same(said, nonce), "it is the answer to another attempt")
     subject = claims.get("sub")
-    _require(isinstance(subject, str) and 0 < len(subject) <= 255, "it names nobody")
+    named_well = isinstance(subject, str) and 0 < len(subject) <= 255 and subject.isprintable()
+    _require(named_well, "it names nobody")
     return claims
 
 
@@ -68,14 +69,14 @@ def _claims(token: object, keys: KeySet) -> dict[str, Any]:
     try:
         header = jws.extract_compact(token.encode()).headers()
         fitting = _fitting(keys, header)
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, RecursionError) as error:
         raise _refused(str(error)) from None
     if not fitting:
         raise UnknownKey(_refused("it is signed with an unknown key").message)
     for key in fitting:
         try:
             return jwt.decode(token, key, algorithms=ALGORITHMS).claims
-        except (JoseError, ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
             refusal = _refused(str(error))
     raise refusal
 

@@ -128,6 +128,8 @@ def test_a_restored_server_goes_on_where_the_backup_was_taken(
         living = api.start(long)["id"]
         wait_for_first_line(api, living)
 
+        audited = exported_audit(api)
+        assert "run.started" in {entry["action"] for entry in audited}
         printed = done(server, "backup", backup)
         assert "2 jobs, 2 runs" in printed
         assert backup.stat().st_mode & 0o777 == 0o600
@@ -138,6 +140,7 @@ def test_a_restored_server_goes_on_where_the_backup_was_taken(
         assert facts(again.run(first["id"])) == facts(first)
         assert again.log(first["id"]) == api.log(first["id"])
         assert kept(place) == kept(server)
+        assert exported_audit(again)[: len(audited)] == audited
         lost = again.finished(living)
         assert (lost["state"], lost["number"]) == ("lost", 1)
         assert lost["reason"]
@@ -147,6 +150,11 @@ def test_a_restored_server_goes_on_where_the_backup_was_taken(
         second = again.finished(again.start(job)["id"])
         assert (second["state"], second["number"]) == ("succeeded", 2)
     assert api.run(living)["state"] == "running"
+
+
+def exported_audit(api: Api) -> list[dict[str, object]]:
+    lines = api.request("GET", "/api/audit/export").text.splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def wait_for_first_line(api: Api, run_id: object) -> None:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -40,6 +41,7 @@ from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.services.site import Server, Site
 from runhook.settings import FIELDS, Settings, pools_of
+from runhook.signon.configuration import sign_on_of
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
 from runhook.uses import Uses
@@ -100,6 +102,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         clock=utc_now,
         rules=rules,
         disk=disk,
+        sign_on=sign_on_of(_section(settings, "oidc")),
     )
     executor = LocalExecutor(sockets)
     return Runhook(
@@ -127,8 +130,14 @@ def _places(settings: Settings) -> Places:
 
 
 def _rules(settings: Settings) -> Rules:
-    names = [name for name in FIELDS if name.startswith("retention_")]
-    return Rules.of({name.removeprefix("retention_"): getattr(settings, name) for name in names})
+    return Rules.of(_section(settings, "retention"))
+
+
+def _section(settings: Settings, section: str) -> dict[str, Any]:
+    """The settings of a section by their keys."""
+    prefix = f"{section}_"
+    names = [name for name in FIELDS if name.startswith(prefix)]
+    return {name.removeprefix(prefix): getattr(settings, name) for name in names}
 
 
 def _application(server: Server) -> Starlette:

@@ -30,6 +30,8 @@ PUBLIC = frozenset(
         "/api/auth/token",  # its handler asks for a refresh token instead
         "/api/hooks/{job_id}/{name}",  # its handler asks for a signature instead
         "/dash/sign-in",
+        "/dash/sign-in/sso",
+        "/dash/sign-in/sso/callback",
         "/favicon.ico",
     }
 )

@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -32,6 +33,7 @@ class Keys:
         self._run_tokens = _derived(key, b"run token")
         self._webhooks = _derived(key, b"webhook")
         self._cipher = AESGCM(_derived(key, b"secrets at rest"))
+        self._attempts = AESGCM(_derived(key, b"sign-on attempt"))
 
     @classmethod
     def open(cls, directory: Path) -> "Keys":
@@ -96,6 +98,24 @@ class Keys:
                 hint="Put back the keys directory that belongs to this database.",
             ) from None
         return opened.decode()
+
+    def seal_attempt(self, text: str) -> str:
+        """What a browser keeps of an attempt to sign in and can neither read nor change, safe in a
+        cookie."""
+        nonce = os.urandom(NONCE_BYTES)
+        return _encoded(nonce + self._attempts.encrypt(nonce, text.encode(), None))
+
+    def open_attempt(self, sealed: str) -> str | None:
+        """The counterpart of `seal_attempt`; None if we did not make it."""
+        try:
+            data = urlsafe_b64decode(sealed.encode("ascii") + b"==")
+            return self._attempts.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], None).decode()
+        except (InvalidTag, ValueError):
+            return None
+
+
+def _encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def random_credential() -> str:

@@ -63,6 +63,19 @@ RECIPE = {
         "state": {"type": "object", "readOnly": True},
     },
 }
+AUDIT = {
+    "type": "object",
+    "properties": {
+        "id": COUNT,
+        "at": {"type": "string", "format": "date-time"},
+        "user_id": MAYBE_TEXT,
+        **dict.fromkeys(
+            "user_name via address action kind object_id object_name owner".split(), TEXT
+        ),
+        "before": {"description": "What there was of what the change is about."},
+        "after": {"description": "What there is of it now; of a start, its facts."},
+    },
+}
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -148,11 +161,10 @@ def _reference(name: str) -> dict[str, str]:
 def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     spec = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = spec.pop("$defs", {})
-    lists = {
-        f"{name}List": _list_of(name, plural)
-        for name, plural in (("Job", "jobs"), ("Run", "runs"), ("Recipe", "recipes"))
-    }
+    plurals = {"Job": "jobs", "Run": "runs", "Recipe": "recipes", "Audit": "entries"}
+    lists = {f"{name}List": _list_of(name, plural) for name, plural in plurals.items()}
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
+    named["Audit"] = AUDIT
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     named["Backfill"] = Backfill.model_json_schema()
     named |= TOKENS

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 
 from runhook.api import (
+    audit,
     git,
     hooks,
     jobs,
@@ -229,6 +230,7 @@ ROUTES: tuple[Route, ...] = (
     *retention.ROUTES,
     *tokens.ROUTES,
     *run_tokens.ROUTES,
+    *audit.ROUTES,
 )
 
 

@@ -170,6 +170,18 @@ class Client:
     def revoke_token(self, token_id: str) -> None:
         """End a token."""
         self._ask("DELETE", f"/api/tokens/{token_id}")
+    def audit(self, **filters: str) -> Iterator[Json]:
+        """Audit entries, newest first; `filters` as the API has them, `from` written `from_`."""
+        yield from self._pages("/api/audit", "entries", _query(filters))
+
+    def export_audit(self, form: str = "jsonl", **filters: str) -> Iterator[bytes]:
+        """The bytes of an export of the audit log, oldest first, as `jsonl` or `csv`."""
+        query = {**_query(filters), "format": form}
+        try:
+            with self._stream("/api/audit/export", query) as answer:
+                yield from answer.iter_bytes()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from None
 
     def sign_in_link(self, page: str = "/dash") -> str:
         """A one-time link that signs a browser in and shows `page`."""
@@ -248,6 +260,11 @@ class _Opened:
 
     def __exit__(self, *error: Any) -> None:
         self._stream.__exit__(*error)
+
+
+def _query(filters: Mapping[str, str]) -> dict[str, str]:
+    """Words of a query for named arguments: `from` is no name in Python, `from_` is."""
+    return {name.rstrip("_"): value for name, value in filters.items() if value}
 
 
 def _is_id(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from runhook import __version__
+from runhook.cli.audit import audit
 from runhook.cli.client import Client, ClientError
 from runhook.cli.login import Login, current_login, keep_login
 from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
@@ -368,6 +369,7 @@ def prune(obj: Login, dry_run: bool, json_wanted: bool) -> None:
 
 
 cli.add_command(tokens)
+cli.add_command(audit)
 
 
 def main() -> None:

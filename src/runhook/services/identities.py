@@ -2,12 +2,13 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from runhook.errors import SettingsError, Unauthorized
 from runhook.keys import Keys, random_credential
 from runhook.model.access import Caller, User
-from runhook.services import run_tokens, tokens
+from runhook.services import audit, run_tokens, tokens
 from runhook.services.access import require_scope, require_whole
 from runhook.store import identities
 from runhook.store.database import Transaction
@@ -54,14 +55,31 @@ def user_token(tx: Transaction, keys: Keys, caller: Caller) -> str:
     return keys.user_token(user.id, user.token_rotation)
 
 
-def rotate_token(tx: Transaction, keys: Keys, caller: Caller) -> str:
+def rotate_token(tx: Transaction, keys: Keys, caller: Caller, now: datetime) -> str:
     """A new user token; the old one opens nothing any more."""
     require_scope(caller, "user:token")
     require_whole(caller)
     user = _account(tx, caller)
     token = keys.user_token(user.id, user.token_rotation + 1)
     identities.set_token(tx, user.id, token, user.token_rotation + 1)
+    _record(tx, caller, "token.rotated", user, now)
     return token
+
+
+def _record(
+    tx: Transaction, caller: Caller, action: str, user: User, now: datetime, after: Any = None
+) -> None:
+    audit.record(
+        tx,
+        caller,
+        action,
+        now,
+        kind="user",
+        id=user.id,
+        name=user.name,
+        owner=user.owner,
+        after=after,
+    )
 
 
 def account(tx: Transaction, caller: Caller) -> tuple[User, datetime]:
@@ -114,9 +132,10 @@ def make_sign_in_link(tx: Transaction, caller: Caller, now: datetime) -> str:
     """A one-time token that signs a browser in as the caller, for one day."""
     require_scope(caller, "user:token")
     require_whole(caller)
-    token = random_credential()
+    user, token = _account(tx, caller), random_credential()
     identities.delete_expired(tx, now)
-    identities.insert_sign_in_link(tx, token, caller.user_id, now, now + LINK_LASTS)
+    identities.insert_sign_in_link(tx, token, user.id, now, now + LINK_LASTS)
+    _record(tx, caller, "link.made", user, now, {"purpose": "sign-in"})
     return token
 
 
@@ -124,7 +143,7 @@ def first_sign_in(tx: Transaction, user: User, now: datetime) -> str | None:
     """A one-time token for `user` as long as nobody is signed in, else None."""
     if identities.anybody_signed_in(tx, now):
         return None
-    return make_sign_in_link(tx, user.caller(), now)
+    return make_sign_in_link(tx, user.caller(via="start of the server"), now)
 
 
 def link_url(base: str, token: str, target: str = "/dash") -> str:

@@ -20,6 +20,8 @@ from runhook.store.database import Transaction
 from runhook.store.jobs import ArmedSchedule, JobVersion
 from runhook.store.runs import Activity, Duration
 
+VARIABLES = "environment_variables"
+
 
 @dataclass(frozen=True)
 class JobView:
@@ -85,8 +87,7 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
         _require_free(tx, job.owner, spec.name)
     changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
-    before, after = _difference(_told(job.spec), _told(spec))
-    _record(tx, caller, "job.changed", changed, now, before, after)
+    _record(tx, caller, "job.changed", changed, now, *_difference(job.spec, spec))
     return changed
 
 
@@ -116,7 +117,9 @@ def delete(
             hint="Cancel its runs first, or pass allow_active=true.",
         )
     for run in active:
-        runs.wish_cancelled(tx, run, now, "its job was deleted")
+        reason = "its job was deleted"
+        if runs.wish_cancelled(tx, run, now, reason):
+            audit.record_run(tx, caller, "run.cancelled", run, job, now, {"reason": reason})
     jobs.mark_deleted(tx, job.id, now)
     _record(tx, caller, "job.deleted", job, now, before=_told(job.spec))
 
@@ -237,21 +240,36 @@ def _told(spec: JobSpec) -> dict[str, Any]:
     """The definition as the audit log may hold it: of variables only the names, since people put
     into their values what they should not."""
     told = spec.recipe_spec()
-    if told.get("environment_variables"):
-        told["environment_variables"] = sorted(told["environment_variables"])
+    if told.get(VARIABLES):
+        told[VARIABLES] = dict.fromkeys(told[VARIABLES], "(a value)")
     return told
 
 
-def _difference(
+def _difference(old: JobSpec, new: JobSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of each only the fields that differ, and of the variables only those; that a value differs is
+    told, too."""
+    before, after = _told(old), _told(new)
+    was, now = old.recipe_spec().get(VARIABLES) or {}, new.recipe_spec().get(VARIABLES) or {}
+    for name in was.keys() & now.keys():
+        if was[name] != now[name]:
+            after[VARIABLES][name] = "(another value)"
+    fields = _only_different(before, after)
+    if VARIABLES in fields[0] and VARIABLES in fields[1]:
+        fields[0][VARIABLES], fields[1][VARIABLES] = _only_different(
+            fields[0][VARIABLES], fields[1][VARIABLES]
+        )
+    return fields
+
+
+def _only_different(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of each only the fields that differ."""
-    names = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return _only(before, names), _only(after, names)
 
 
 def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in names}
+    return {name: values[name] for name in names if name in values}
 
 
 def _owner(caller: Caller, spec: JobSpec) -> str:

@@ -82,8 +82,17 @@ identities = Table(
     Column("subject", String(255), primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
+    Column("made_admin", Boolean, nullable=False, server_default=false()),
 )
 """Accounts of sign-in providers (OpenID Connect), and whose they are here."""
+
+spent_sign_ons = Table(
+    "spent_sign_ons",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+"""Attempts to sign in through a provider that are over, as long as they could be repeated."""
 
 groups = Table(
     "groups",

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from runhook.errors import RunhookError
 from runhook.services.site import Server
-from runhook.web import git, jobs, runs, session, stream, tokens
+from runhook.web import audit, git, jobs, runs, session, sso, stream, tokens
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
@@ -18,6 +18,11 @@ JOB, RUN = "/dash/resources/job/{job_id}", "/dash/runs/{run_id}"
 PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/dash/sign-in", "public", session.sign_in_page),
     ("POST", "/dash/sign-in", "public", session.sign_in),
+    ("GET", "/dash/sign-in/sso", "public", sso.begin),
+    ("GET", sso.CALLBACK, "public", sso.callback),
+    ("GET", sso.ACCOUNT, "user:read", sso.account_page),
+    ("POST", sso.ACCOUNT, "user:write", sso.begin_link),
+    ("POST", f"{sso.ACCOUNT}/delete", "user:write", sso.unlink),
     ("POST", "/dash/sign-out", "user:read", session.sign_out),
     ("GET", "/dash", "jobs:read", jobs.list_page),
     ("GET", "/dash/live", "jobs:read", stream.live_jobs),
@@ -47,6 +52,7 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/dash/tokens", "user:token", tokens.tokens_page),
     ("POST", "/dash/tokens", "user:token", tokens.make),
     ("POST", "/dash/tokens/{token_id}/revoke", "user:token", tokens.revoke),
+    ("GET", "/dash/audit", "audit:read", audit.audit_page),
 )
 
 

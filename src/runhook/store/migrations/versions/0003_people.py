@@ -55,10 +55,18 @@ def _let_accounts_have_passwords() -> None:
         _text("subject", 255),
         _text("user_id", 32),
         _moment("created_at"),
+        sa.Column("made_admin", sa.Boolean(), server_default=sa.false(), nullable=False),
         _of_user("identities"),
         sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_identities")),
     )
     op.create_index("ix_identities_user_id", "identities", ["user_id"])
+    op.create_table(
+        "spent_sign_ons",
+        _text("state_hash", 64),
+        _moment("expires_at"),
+        sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_spent_sign_ons")),
+    )
+    op.create_index("ix_spent_sign_ons_expires_at", "spent_sign_ons", ["expires_at"])
 
 
 def _make_owners() -> None:
@@ -170,9 +178,14 @@ def _make_audit() -> None:
 
 _APPEND_ONLY = {
     "sqlite": [
-        f"CREATE TRIGGER audit_{verb.lower()} BEFORE {verb} ON audit "
+        f"CREATE TRIGGER audit_{verb.lower()} BEFORE {verb} ON audit {condition}"
         "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
+        for verb, condition in (
+            ("UPDATE", ""),
+            ("DELETE", ""),
+            # REPLACE deletes without asking the trigger for it
+            ("INSERT", "WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) "),
+        )
     ],
     "postgresql": [
         "CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "

@@ -54,6 +54,10 @@ class World:
         assert self.api.request("POST", f"/api/runs/{run}/pin").status_code == 200
         return run
 
+    def token(self) -> str:
+        answer = self.api.request("POST", "/api/tokens", json={"description": "audited"})
+        return str(answer.json()["id"])
+
     def credential(self) -> str:
         body = {**CREDENTIAL, "name": f"audited-{self.count}"}
         self.count += 1
@@ -125,9 +129,16 @@ CASES: dict[tuple[str, str], Case] = {
         owner="",
     ),
     ("DELETE", "/api/git/hosts/{host_id}"): Case("host-key.forgotten", World.host, owner=""),
+    ("POST", "/api/tokens"): Case("token.created", body={"description": "audited"}),
+    ("PATCH", "/api/tokens/{api_token_id}"): Case(
+        "token.changed", World.token, {"description": "by another name"}
+    ),
+    ("DELETE", "/api/tokens/{api_token_id}"): Case("token.revoked", World.token),
+    ("POST", "/api/jobs/{job_id}/token"): Case("job.token-rotated", World.job),
+    ("PATCH", "/api/jobs/{job_id}/token"): Case("job.changed", World.job, {"scope": "runs:read"}),
     ("POST", "/api/retention/prune"): Case("retention.pruned", owner=""),
 }
-KIND = {"token": "user", "link": "user"}
+KIND = {"token.rotated": "user", "link.made": "user"}
 """Kinds of things whose actions are called after something else."""
 UNRECORDED = {
     (
@@ -170,7 +181,7 @@ def test_every_changing_route_leaves_an_entry(world: World, route: Route) -> Non
     mine = [each for each in new if each["action"] == case.action]
     assert len(mine) == 1, new
     entry = mine[0]
-    assert entry["kind"] == KIND.get(case.kind, case.kind)
+    assert entry["kind"] == KIND.get(case.action, case.kind)
     assert entry["owner"] == case.owner
     assert (entry["user_name"], entry["via"]) == ("admin", "user token")
     assert entry["address"] == "127.0.0.1"
@@ -181,7 +192,7 @@ def test_every_changing_route_leaves_an_entry(world: World, route: Route) -> Non
 
 
 WITHOUT_FACTS = {
-    *("token.rotated", "job.paused", "job.resumed"),
+    *("token.rotated", "job.token-rotated", "job.paused", "job.resumed"),
     *("run.cancelled", "run.pinned", "run.unpinned"),
 }
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from runhook.api import git, hooks, jobs, meta, recipes, retention, runs, schedules, users
+from runhook.api import git, hooks, jobs, meta, people, recipes, retention, runs, schedules, users
 from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
 from runhook.services.site import Server
 
@@ -211,6 +211,8 @@ ROUTES: tuple[Route, ...] = (
         answer="Recipe",
         queries=(OWNER, Query("as_template", "Without owner and state.", "boolean")),
     ),
+    *users.ROUTES,
+    *people.ROUTES,
     *schedules.ROUTES,
     *git.ROUTES,
     *hooks.ROUTES,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
+from runhook.hosts import Hosts
 from runhook.keys import Keys
 from runhook.runner.spec import Places
 from runhook.services.capacity import Capacity
@@ -36,7 +37,8 @@ class Site:
 @dataclass(frozen=True)
 class Server:
     """What the API and the pages are given to work with. `clock` tells the present instant;
-    `rules` say what is kept, and `disk` whether there is room for more."""
+    `rules` say what is kept, `disk` whether there is room for more, and `hosts` to which names the
+    server answers."""
 
     database: Database
     bus: Bus
@@ -46,3 +48,9 @@ class Server:
     clock: Callable[[], datetime]
     rules: Rules
     disk: DiskGuard
+    hosts: Hosts
+
+    @property
+    def https(self) -> bool:
+        """Do people reach it by https, perhaps through a proxy that ends TLS?"""
+        return self.site.url.startswith("https:")

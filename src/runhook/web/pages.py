@@ -8,7 +8,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from runhook.errors import RunhookError
+from runhook.defences import FORM_FIELD, require_form_token, require_same_origin
+from runhook.errors import RunhookError, TooManyRequests
+from runhook.gate import headers_of
 from runhook.services.site import Server
 from runhook.web import git, jobs, runs, session, stream
 from runhook.web.ask import Ask, Handler
@@ -17,8 +19,8 @@ from runhook.web.view import STATIC, render, static
 JOB, RUN = "/dash/resources/job/{job_id}", "/dash/runs/{run_id}"
 PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/dash/sign-in", "public", session.sign_in_page),
-    ("POST", "/dash/sign-in", "public", session.sign_in),
-    ("POST", "/dash/sign-out", "user:read", session.sign_out),
+    ("POST", "/dash/sign-in", "public", session.enter),
+    ("POST", "/dash/sign-out", "user:read", session.leave),
     ("GET", "/dash", "jobs:read", jobs.list_page),
     ("GET", "/dash/live", "jobs:read", stream.live_jobs),
     ("GET", "/dash/jobs/new", "jobs:write", jobs.new_page),
@@ -48,9 +50,9 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
 
 def page_routes(server: Server) -> list[BaseRoute]:
     """The pages as routes, with the static files and the ways in."""
-    by_path: dict[str, dict[str, Handler]] = {}
-    for method, path, _, handler in PAGES:
-        by_path.setdefault(path, {})[method] = handler
+    by_path: dict[str, dict[str, tuple[str, Handler]]] = {}
+    for method, path, action, handler in PAGES:
+        by_path.setdefault(path, {})[method] = (action, handler)
     return [
         *(
             Route(path, partial(_handle, server, methods), methods=list(methods))
@@ -62,9 +64,17 @@ def page_routes(server: Server) -> list[BaseRoute]:
     ]
 
 
-async def _handle(server: Server, methods: dict[str, Handler], request: Request) -> Response:
-    method = "GET" if request.method == "HEAD" else request.method
-    return await methods[method](Ask(request, server))
+async def _handle(
+    server: Server, methods: dict[str, tuple[str, Handler]], request: Request
+) -> Response:
+    """The one place that every form passes: it must be one of ours, before its handler runs."""
+    action, handler = methods["GET" if request.method == "HEAD" else request.method]
+    ask = Ask(request, server)
+    if request.method == "POST" and action == "public":
+        require_same_origin(request)
+    elif request.method == "POST":
+        require_form_token(request, (await ask.form()).get(FORM_FIELD))
+    return await handler(ask)
 
 
 async def _home(request: Request) -> Response:
@@ -87,4 +97,6 @@ class _Static(StaticFiles):
 
 def error_page(request: Request, error: RunhookError) -> Response:
     """What went wrong, and what to do about it."""
-    return render(request, "error.html", error.status, error=error)
+    answer = render(request, "error.html", error.status, error=error)
+    answer.headers.update(headers_of(error) if isinstance(error, TooManyRequests) else {})
+    return answer

@@ -225,7 +225,7 @@ ROUTES: tuple[Route, ...] = (
         f"{_GROUP}/members/{{user_id}}",
         "members:write",
         remove_member,
-        "Take somebody's role in a group.",
+        "Take a role in a group back.",
         status=204,
     ),
     Route("GET", "/api/user/members", "members:read", own_members, "Who may use your own things."),

@@ -87,7 +87,7 @@ def add_credential(tx: Transaction, caller: Caller, new: SealedCredential) -> Gi
     """
     info = new.info
     require(caller, "git:write", info.owner, what=f"owner {info.owner}")
-    require_owner(tx, info.owner)
+    require_owner(tx, caller, info.owner)
     if not git.insert_credential(tx, info, new.sealed):
         raise Conflict(
             f"{info.owner} already has a git credential called {info.name}",

@@ -67,7 +67,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     """A new job. Conflict if its owner has one of that name."""
     owner = _owner(caller, spec)
     require(caller, "jobs:write", owner, what=f"owner {owner}")
-    require_owner(tx, owner)
+    require_owner(tx, caller, owner)
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)

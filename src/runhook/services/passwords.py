@@ -1,8 +1,9 @@
 """Passwords: which are good enough, how they are kept, and whether one fits.
 
-Kept is an Argon2id hash as a PHC string (RFC 9106, its second recommended set of parameters:
-64 MiB, three passes, four lanes). Hashing takes a sixth of a second and much memory, so it is done
-in threads of its own, at most two at a time, and never inside a transaction.
+Kept is an Argon2id hash as a PHC string (RFC 9106: 64 MiB, three passes). One lane: for more,
+OpenSSL takes threads out of a pool, and two hashes at once fail or hang when it is empty. Hashing
+takes a sixth of a second and much memory, so it is done in threads of its own, at most two at a
+time, and never inside a transaction.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from runhook.errors import Invalid, Unavailable
 
 SHORTEST, LONGEST = 12, 1024
-MEMORY_KIB, ITERATIONS, LANES, SALT_BYTES, HASH_BYTES = 64 * 1024, 3, 4, 16, 32
+MEMORY_KIB, ITERATIONS, LANES, SALT_BYTES, HASH_BYTES = 64 * 1024, 3, 1, 16, 32
 AT_ONCE, MOST_WAITING = 2, 32
 COMMON = frozenset(
     "123456789012 1234567890123 password1234 passwordpassword qwertyuiop12 qwertyuiopasdf "
@@ -48,8 +49,12 @@ def require_good(password: str, name: str, email: str = "") -> None:
 
 def _repeats(plain: str, own: set[str]) -> bool:
     """Is it one of the names, perhaps several times or with digits and signs around it?"""
-    letters = plain.strip("0123456789!?.-_ ")
-    return any(not letters.replace(each.casefold(), "") for each in own)
+    names = (_letters(each.casefold()) for each in own)
+    return any(not _letters(plain).replace(name, "") for name in names if name)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text))
 
 
 async def hashed(password: str) -> str:

@@ -63,6 +63,11 @@ def finish(
     return open_session(tx, user, visit, "password", now)
 
 
+def has_password(tx: Transaction, caller: Caller) -> bool:
+    """Has the caller's account one yet?"""
+    return identities.password_hash(tx, caller.user_id) is not None
+
+
 def with_link(tx: Transaction, token: str, visit: Visit, now: datetime) -> str:
     """A session by a one-time link that signs in. Unauthorized if it does not (any more)."""
     link = links.use(tx, token, now)

@@ -64,7 +64,7 @@ def may_act(tx: Transaction, owner: str, user_id: str | None) -> bool:
         or_(named & (users.c.owner == owner), users.c.id == user_id)
     )
     found = {row.id: row.disabled for row in tx.execute(statement)}
-    return not any(found.values()) and (user_id is None or user_id in found)
+    return not any(found.values()) and (not user_id or user_id in found)
 
 
 def list_users(

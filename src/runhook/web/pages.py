@@ -12,7 +12,7 @@ from runhook.defences import FORM_FIELD, require_form_token, require_same_origin
 from runhook.errors import RunhookError, TooManyRequests
 from runhook.gate import headers_of
 from runhook.services.site import Server
-from runhook.web import git, jobs, runs, session, stream
+from runhook.web import account, git, jobs, people, runs, session, stream
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
@@ -45,6 +45,8 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", "/dash/git/credentials/{credential_id}/delete", "git:write", git.delete_credential),
     ("POST", "/dash/git/hosts/{host_id}/confirm", "hosts:write", git.confirm_host),
     ("POST", "/dash/git/hosts/{host_id}/delete", "hosts:write", git.delete_host),
+    *people.PAGES,
+    *account.PAGES,
 )
 
 

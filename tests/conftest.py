@@ -17,7 +17,7 @@ import pytest
 import requests
 
 ROOT = Path(__file__).parent.parent
-READY = re.compile(r"Runhook is ready at (http://\S+)")
+READY = re.compile(r"Runhook is ready at (https?://\S+)")
 LINK = re.compile(r"(http://\S+/dash/sign-in\?\S+)")
 
 

@@ -130,8 +130,8 @@ def test_guessing_is_made_to_wait_but_a_token_is_not(server: LiveServer, name: s
     server.start(port)
     late = sign_in(api, name, PASSWORD)
     assert (late.status_code, late.json()["code"]) == (429, "too_many_requests")
-    assert 0 < int(late.headers["Retry-After"]) <= 2
-    assert re.search(r"try again in \d second", late.json()["message"])
+    assert 0 < int(late.headers["Retry-After"]) <= 32
+    assert re.search(r"try again in \d+ second", late.json()["message"])
     form = {"name": name, "password": PASSWORD}
     page = requests.post(
         f"{server.url}/dash/sign-in", data=form, headers={"Origin": server.url}, timeout=20

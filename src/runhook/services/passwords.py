@@ -49,8 +49,9 @@ def require_good(password: str, name: str, email: str = "") -> None:
 
 def _repeats(plain: str, own: set[str]) -> bool:
     """Is it one of the names, perhaps several times or with digits and signs around it?"""
+    letters = _letters(plain)
     names = (_letters(each.casefold()) for each in own)
-    return any(not _letters(plain).replace(name, "") for name in names if name)
+    return bool(letters) and any(not letters.replace(name, "") for name in names if name)
 
 
 def _letters(text: str) -> str:

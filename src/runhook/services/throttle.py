@@ -15,7 +15,7 @@ from runhook.store.database import Transaction
 
 FREE = {"name": 5, "address": 30}
 """Failures in a row that cost nothing. Many people may share an address, so it has more."""
-LONGEST_WAIT = 15 * 60
+FIRST_WAIT, LONGEST_WAIT = 32, 15 * 60
 FORGOTTEN = timedelta(days=1)
 
 
@@ -31,9 +31,10 @@ def enter(tx: Transaction, keys: Keys, name: str, address: str, now: datetime) -
 
 
 def wait_seconds(kind: str, count: int) -> int:
-    """How long to wait after so many failures in a row: 2, 4, 8 … seconds, at most 15 minutes."""
-    beyond = count - FREE[kind] + 1
-    return 0 if beyond <= 0 else min(2 ** min(beyond, 10), LONGEST_WAIT)
+    """How long to wait after so many failures in a row: nothing at first, then 32, 64, 128 …
+    seconds, at most 15 minutes."""
+    beyond = count - FREE[kind]
+    return 0 if beyond < 0 else min(FIRST_WAIT * 2 ** min(beyond, 10), LONGEST_WAIT)
 
 
 def _require_waited(last_at: datetime, wait: int, now: datetime) -> None:

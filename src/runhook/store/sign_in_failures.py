@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runhook.store.database import Transaction
@@ -20,8 +20,10 @@ class Failures:
 
 def find(tx: Transaction, key: str) -> Failures | None:
     """What is counted under a key; others who count there wait until the transaction ends."""
+    if tx.dialect == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
     statement = select(failures.c.count, failures.c.last_at).where(failures.c.key == key)
-    row = tx.execute(statement.with_for_update()).mappings().one_or_none()
+    row = tx.execute(statement).mappings().one_or_none()
     return None if row is None else Failures(row["count"], row["last_at"])
 
 

@@ -31,6 +31,7 @@ def fill(api: Api, repository: str) -> dict[str, str]:
         schedules=[{"cron": "30 6 * * 1", "zone": "Europe/Berlin"}],
         extra_packages={"pip": "six\niniconfig", "apt": "curl"},
     )
+    api.person("grace", {"main/analysts": "operator"})
     failing = api.apply(name="fails", command="echo before; exit 3")
     api.apply(name="asks", command="echo $region", parameters={"region": "north", "year": 2026})
     api.apply(name="never-started", command="true")
@@ -49,6 +50,9 @@ def fill(api: Api, repository: str) -> dict[str, str]:
         "form": f"/dash/resources/job/{example}/edit",
         "delete": f"/dash/resources/job/{example}/delete",
         "git": "/dash/git",
+        "people": "/dash/people",
+        "group": "/dash/people/groups/analysts",
+        "account": "/dash/account",
         "api": "/api/docs",
         "missing": "/dash/runs/" + "0" * 32,
     }

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
@@ -18,7 +20,7 @@ import requests
 from runhook.places import run_directory
 
 ROOT = Path(__file__).parent.parent
-READY = re.compile(r"Runhook is ready at (http://\S+)")
+READY = re.compile(r"Runhook is ready at (https?://\S+)")
 PATIENCE = 200.0
 LINK = re.compile(r"(http://\S+/dash/sign-in\?\S+)")
 
@@ -139,6 +141,29 @@ class Api:
         assert answer.status_code == 200, answer.text
         return dict(answer.json()["run"])
 
+    def person(self, name: str, roles: Mapping[str, str] = MappingProxyType({})) -> "Api":
+        """Somebody else at the same server, called `name` and with these roles (owner → role: a
+        group, made when it is missing, or this caller, who must be an administrator); who is there
+        already gets them, too."""
+        if self.request("GET", f"/api/users/{name}").status_code == 404:
+            self._done("POST", "/api/users", json={"username": name})
+        mine = self.request("GET", "/api/user").json()["owner"]
+        for owner, role in roles.items():
+            if owner == mine:
+                self._done("PUT", f"/api/user/members/{name}", json={"role": role})
+                continue
+            group = owner.rpartition("/")[2]
+            if self.request("GET", f"/api/groups/{group}").status_code == 404:
+                self._done("POST", "/api/groups", json={"groupname": group})
+            self._done("PUT", f"/api/groups/{group}/members/{name}", json={"role": role})
+        link = self._done("POST", f"/api/users/{name}/reset-link").json()["url"]
+        return Api(self.server, set_password(self.server.url, link))
+
+    def _done(self, method: str, path: str, **more: object) -> requests.Response:
+        answer = self.request(method, path, **more)
+        assert answer.ok, answer.text
+        return answer
+
     def log(self, run_id: object) -> str:
         return self.request("GET", f"/api/runs/{run_id}/log").text
 
@@ -159,6 +184,22 @@ class Api:
             if run["state"] not in ("queued", "starting", "running"):
                 return run
             time.sleep(0.05)
+
+
+PASSWORD = "three plain words"
+
+
+def set_password(url: str, link: str, password: str = PASSWORD) -> str:
+    """Use a one-time link to set a password, as its page does: the user token of its person."""
+    token = parse_qs(urlsplit(link).query)["link"][0]
+    form = {"link": token, "password": password, "again": password}
+    with requests.Session() as browser:
+        headers = {"Origin": url}
+        answer = browser.post(
+            f"{url}/dash/sign-in", data=form, headers=headers, allow_redirects=False, timeout=60
+        )
+        assert answer.status_code == 303, answer.text
+        return str(browser.get(f"{url}/api/user/token", timeout=60).json()["token"])
 
 
 def clean_environment(home: Path, **settings: str) -> dict[str, str]:

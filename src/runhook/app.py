@@ -33,10 +33,11 @@ from runhook.engine.watcher import SWEEP_SECONDS, Watcher
 from runhook.errors import NotFound, RunhookError, SettingsError
 from runhook.executors.local import LocalExecutor
 from runhook.gate import Gate, error_response
+from runhook.hosts import Hosts
 from runhook.keys import Keys
 from runhook.places import run_directory, sole_server
 from runhook.runner.spec import Places
-from runhook.services import identities
+from runhook.services import identities, links
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.services.site import Server, Site
@@ -103,6 +104,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         rules=rules,
         disk=disk,
         sign_on=sign_on_of(_section(settings, "oidc")),
+        hosts=Hosts.of(url, settings.server_host, settings.server_hosts),
     )
     executor = LocalExecutor(sockets)
     return Runhook(
@@ -295,7 +297,7 @@ def _announce(url: str, link_token: str | None) -> None:
     print(f"Runhook is ready at {url}", flush=True)
     print(f"  pages  {url}/dash\n  API    {url}/api/docs", flush=True)
     if link_token:
-        print(f"  Sign in, once, with  {identities.link_url(url, link_token)}", flush=True)
+        print(f"  Sign in, once, with  {links.url(url, link_token)}", flush=True)
 
 
 async def _first_sign_in(server: Server) -> str | None:

@@ -8,6 +8,7 @@ RunhookError                 500  internal
 ├── Conflict                 409  conflict         the state of the thing forbids it
 ├── TooLarge                 413  too_large
 ├── Invalid                  422  invalid          read, but wrong: `details` names each field
+├── TooManyRequests          429  too_many_requests  too often; `retry_after` seconds from now
 ├── Unavailable              503  unavailable      the server cannot now
 └── SettingsError            (start-up only)       a setting is unknown or wrong
 
@@ -81,6 +82,16 @@ class Invalid(RunhookError):
     """Some fields are wrong; `details` maps each field to what is wrong with it."""
 
     code, status = "invalid", 422
+
+
+class TooManyRequests(RunhookError):
+    """Too often; try again after `retry_after` seconds."""
+
+    code, status = "too_many_requests", 429
+
+    def __init__(self, message: str | None = None, *, hint: str = "", retry_after: int) -> None:
+        super().__init__(message, hint=hint, details={"retry_after": retry_after})
+        self.retry_after = retry_after
 
 
 class Unavailable(RunhookError):

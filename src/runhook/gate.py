@@ -5,20 +5,27 @@ only the public set through unasked: what is not named there is closed. So crede
 before path, body and existence.
 """
 
+import asyncio
+import logging
 import re
-from dataclasses import dataclass, replace
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Awaitable
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runhook.errors import Forbidden, Malformed, RunhookError, Unauthorized
+from runhook import defences
+from runhook.defences import SAFE_METHODS, require_form_token, require_same_origin
+from runhook.errors import Malformed, RunhookError, TooManyRequests, Unauthorized
 from runhook.model.access import Caller
-from runhook.services import identities
+from runhook.services import identities, sessions
 from runhook.services.site import Server
 from runhook.uses import Uses
+
+logger = logging.getLogger("runhook")
 
 PUBLIC = frozenset(
     {
@@ -39,21 +46,8 @@ PUBLIC_PREFIX = "/static/"
 _PUBLIC_PATH = re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(p)) for p in PUBLIC))
 SESSION_COOKIE = "runhook_session"
 SECURE_SESSION_COOKIE = "__Host-runhook_session"
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN = "/dash/sign-in"
 AUTHORIZATION = re.compile(r"^(token|bearer)\s+(\S+)\s*$", re.IGNORECASE)
-
-SECURITY_HEADERS = [
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        b"connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; "
-        b"base-uri 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"x-frame-options", b"DENY"),
-]
 
 
 @dataclass(frozen=True)
@@ -63,17 +57,20 @@ class Gate:
     app: ASGIApp
     server: Server
     uses: Uses
+    notes: "Notes" = field(default_factory=lambda: Notes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
+        safe = defences.headers(self.server.https)
+
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 given = {name for name, _ in headers}
-                headers += [header for header in SECURITY_HEADERS if header[0] not in given]
+                headers += [each for each in safe if each[0] not in given]
             await send(message)
 
         request = Request(scope)
@@ -86,7 +83,7 @@ class Gate:
 
     async def _admit(self, request: Request) -> None:
         """Put the caller into the request's state; raise unless there is one or none is needed."""
-        require_known_host(request, self.server.site.url)
+        self.server.hosts.require(request.headers.get("host") or "")
         if "\x00" in request.url.path or "%00" in request.url.query:
             raise Malformed("an address may not hold a NUL character")
         if is_public(request.url.path):
@@ -96,16 +93,48 @@ class Gate:
         self.uses.note(caller, self.server.clock())
 
     async def _caller(self, request: Request) -> Caller:
-        database, keys, now = self.server.database, self.server.keys, self.server.clock()
+        database, keys = self.server.database, self.server.keys
         token = token_of(request.headers)
         if token is not None:
-            return await database.read(lambda tx: identities.caller_of_token(tx, keys, token, now))
-        session = session_of(request)
+            return await database.read(
+                lambda tx: identities.caller_of_token(tx, keys, token, self.server.clock())
+            )
+        session = session_of(request, self.server)
         if session is None:
             raise Unauthorized(hint=identities.HOW)
-        caller = await database.read(lambda tx: identities.caller_of_session(tx, session, now))
+        return await self._caller_of_session(request, session)
+
+    async def _caller_of_session(self, request: Request, session: str) -> Caller:
+        """Who is signed in. A page's form token is looked at by the table of pages."""
+        database, now = self.server.database, self.server.clock()
+        caller, due = await database.read(lambda tx: sessions.caller_of(tx, session, now))
         require_same_origin(request)
+        request.state.form_token = self.server.keys.form_token(session)
+        if request.method not in SAFE_METHODS and request.url.path.startswith("/api"):
+            require_form_token(request, None)
+        if due:
+            self.notes.add(database.write(lambda tx: sessions.note_seen(tx, session, now)))
         return caller
+
+
+class Notes:
+    """Writes that nobody waits for: a request is answered as quickly without them, and even if
+    the database cannot take them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, note: Awaitable[None]) -> None:
+        task = asyncio.create_task(_noted(note))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _noted(note: Awaitable[None]) -> None:
+    try:
+        await note
+    except RunhookError as error:
+        logger.warning("a note is lost: %s", error.message)
 
 
 def is_public(path: str) -> bool:
@@ -139,60 +168,37 @@ def token_of(headers: Headers) -> str | None:
     return match[2]
 
 
-def session_of(request: HTTPConnection) -> str | None:
-    """The session id that the browser sent."""
-    return request.cookies.get(SECURE_SESSION_COOKIE) or request.cookies.get(SESSION_COOKIE)
+def is_secure(request: HTTPConnection, server: Server) -> bool:
+    """Does the browser speak https, at least with the proxy before us?"""
+    return server.https or request.url.scheme == "https"
 
 
-def set_session(request: Request, response: Response, session_id: str) -> None:
-    """Have the browser keep the session; over https under a name that no other host can set."""
-    secure = request.url.scheme == "https"
+def session_of(request: HTTPConnection, server: Server) -> str | None:
+    """The session id that the browser sent. By https only the cookie counts whose name no other
+    host can set."""
+    secure = is_secure(request, server)
+    return request.cookies.get(SECURE_SESSION_COOKIE if secure else SESSION_COOKIE)
+
+
+def set_session(request: Request, server: Server, response: Response, session_id: str) -> None:
+    """Have the browser keep the session, and tell programs their form token."""
+    secure = is_secure(request, server)
     response.set_cookie(
         SECURE_SESSION_COOKIE if secure else SESSION_COOKIE,
         session_id,
-        max_age=int(identities.SESSION_LASTS.total_seconds()),
+        max_age=int(sessions.LASTS.total_seconds()),
         path="/",
         secure=secure,
         httponly=True,
         samesite="lax",
     )
+    response.headers[defences.FORM_HEADER] = server.keys.form_token(session_id)
 
 
 def clear_session(response: Response) -> None:
     """Have the browser forget the session."""
     response.delete_cookie(SESSION_COOKIE, path="/")
     response.delete_cookie(SECURE_SESSION_COOKIE, path="/", secure=True)
-
-
-def require_same_origin(request: Request) -> None:
-    """A session may change something only from our own pages (OWASP: Fetch Metadata, Origin)."""
-    if request.method in SAFE_METHODS:
-        return
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    foreign = site not in (None, "same-origin", "none")
-    if foreign or (origin is not None and urlsplit(origin).netloc != request.headers.get("host")):
-        raise Forbidden(
-            "this request came from another site", hint="Open the page here and try again."
-        )
-    if site is None and origin is None:
-        raise Forbidden(
-            "cannot tell which site this request came from", hint="Use a token instead."
-        )
-
-
-def require_known_host(request: Request, url: str) -> None:
-    """On a loopback address answer to loopback names only, so that no foreign name can be pointed
-    at it (DNS rebinding)."""
-    host = (request.headers.get("host") or "").rsplit("@")[-1]
-    name = urlsplit(f"//{host}").hostname or ""
-    loopback = ("localhost", "127.0.0.1", "::1")
-    ours = urlsplit(url).hostname
-    if ours in loopback and name not in loopback and not name.startswith("127."):
-        raise Forbidden(
-            f"this server does not answer to the name {name!r}",
-            hint="Set RUNHOOK_SERVER_URL to the address under which people reach it.",
-        )
 
 
 def _refusal(request: Request, error: RunhookError) -> Response:
@@ -205,5 +211,13 @@ def _refusal(request: Request, error: RunhookError) -> Response:
 
 def error_response(error: RunhookError) -> Response:
     """The one JSON shape of errors."""
-    headers = {"WWW-Authenticate": "token"} if isinstance(error, Unauthorized) else None
-    return JSONResponse(error.body(), status_code=error.status, headers=headers)
+    return JSONResponse(error.body(), status_code=error.status, headers=headers_of(error))
+
+
+def headers_of(error: RunhookError) -> dict[str, str]:
+    """What an error says beside its words."""
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "token"}
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(error.retry_after)}
+    return {}

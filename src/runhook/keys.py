@@ -32,6 +32,8 @@ class Keys:
         self._tokens = _derived(key, b"user token")
         self._run_tokens = _derived(key, b"run token")
         self._webhooks = _derived(key, b"webhook")
+        self._forms = _derived(key, b"forms")
+        self._failures = _derived(key, b"sign-in failures")
         self._cipher = AESGCM(_derived(key, b"secrets at rest"))
         self._attempts = AESGCM(_derived(key, b"sign-on attempt"))
 
@@ -80,6 +82,16 @@ class Keys:
         """The 32 bytes that the senders of a job's webhook sign with; another name, another secret.
         Nothing of it is stored."""
         return hmac.digest(self._webhooks, f"{job_id}/{name}".encode(), "sha256")
+
+    def form_token(self, session_id: str) -> str:
+        """What the forms of a session carry, so that only our own pages can send them (OWASP: HMAC
+        based CSRF token): the same for as long as the session lasts."""
+        return hmac.new(self._forms, session_id.encode(), "sha256").hexdigest()
+
+    def failure_key(self, kind: str, value: str) -> str:
+        """Under which name failed sign-ins of a name or an address are counted: nobody without the
+        key can tell whose they are."""
+        return hmac.new(self._failures, f"{kind}/{value}".encode(), "sha256").hexdigest()
 
     def encrypt(self, text: str, context: str) -> bytes:
         """`text` under AES-256-GCM (NIST SP 800-38D), bound to `context`: nonce + ciphertext."""

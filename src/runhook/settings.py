@@ -52,6 +52,12 @@ class Settings:
     server_url: str = _setting(
         "server", "", "Address under which people reach the server; empty: http://<host>:<port>."
     )
+    server_hosts: str = _setting(
+        "server",
+        "",
+        "More names that the server answers to, such as jobs, jobs.internal; *: to any (then a "
+        "foreign site can reach it through a browser inside).",
+    )
     server_organization: str = _setting(
         "server", "main", "The organisation in owner names such as main/admin."
     )

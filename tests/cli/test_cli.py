@@ -36,6 +36,26 @@ def write_recipe(path: Path, **spec: object) -> str:
     return str(path)
 
 
+def test_people_and_groups_are_kept_by_command(shell: Shell, shared_api: Api) -> None:
+    assert "/dash/sign-in?link=" in shell("users", "add", "by-command", "--email", "b@c.de").stdout
+    assert "by-command  user" in shell("users", "list").stdout.replace("    ", "  ")
+    assert shell("groups", "add", "commanders", "--description", "of commands").returncode == 0
+    given = shell("groups", "role", "commanders", "by-command", "operator")
+    assert given.stdout == "by-command is operator of commanders\n"
+    found = json.loads(shell("groups", "members", "commanders", "--json").stdout)
+    assert {each["username"]: each["role"] for each in found} == {
+        "admin": "admin",
+        "by-command": "operator",
+    }
+    assert shell("groups", "role", "commanders", "by-command", "none").returncode == 0
+    assert "disabled" in shell("users", "disable", "by-command").stdout
+    assert "disabled" in shell("users", "reset", "by-command").stderr
+    assert shell("users", "remove", "by-command").returncode == 0
+    refused = shell("groups", "role", "commanders", "admin", "viewer")
+    assert (refused.returncode, "last admin" in refused.stderr) == (1, True)
+    assert shell("groups", "remove", "commanders").returncode == 0
+
+
 def test_apply_start_and_follow_end_as_the_run_ends(shell: Shell, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path / "job.yaml", name="by-cli", command="echo hello; exit 5")
     applied = shell("apply", recipe)

@@ -10,7 +10,7 @@ from runhook.errors import Conflict, Forbidden, Unauthorized
 from runhook.keys import Keys
 from runhook.model.access import Caller, Role, User
 from runhook.model.sign_on import Admission, Person, grants_of
-from runhook.services import audit, identities, sso
+from runhook.services import audit, sso
 from runhook.store import identities as user_rows
 from runhook.store import sign_on
 from runhook.store.audit import Entry, Wanted
@@ -36,11 +36,11 @@ class Door:
         """Sign in, as whom the provider says."""
         person = Person(ISSUER, subject, name or subject, groups=frozenset(groups))
         session = await self.database.write(
-            lambda tx: sso.sign_in(tx, self.keys, "main", self.admission, person, "192.0.2.1", NOON)
+            lambda tx: sso.sign_in(
+                tx, self.keys, "main", self.admission, person, Visit("192.0.2.1"), NOON
+            )
         )
-        caller = await self.database.read(
-            lambda tx: identities.caller_of_session(tx, session, NOON)
-        )
+        caller, _ = await self.database.read(lambda tx: sessions.caller_of(tx, session, NOON))
         user = await self.database.read(lambda tx: user_rows.get_user(tx, caller.user_id))
         assert user is not None
         return user

@@ -18,7 +18,7 @@ from runhook.model.git_access import GitCredentialInfo, KnownHost
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import TERMINAL, TRANSITIONS, Event, RunState
 from runhook.model.schedule import Schedule
-from runhook.store import events, git, identities, jobs, locks, queue, runs
+from runhook.store import events, git, identities, jobs, locks, queue, runs, sessions
 from runhook.store.database import Database, Transaction
 from runhook.store.schema import REVISION, prepare, revision_of
 from runhook.store.tables import metadata, new_id
@@ -338,17 +338,20 @@ async def test_credentials_open_while_they_are_good(database: Database) -> None:
     await database.write(lambda tx: identities.insert_user(tx, user, "secret", NOON))
 
     def work(tx: Transaction) -> None:
-        identities.insert_session(tx, "session", user.id, NOON, NOON + SECOND)
+        sessions.insert_session(tx, "session", user.id, NOON, NOON + SECOND)
         identities.insert_sign_in_link(tx, "link", user.id, NOON, NOON + SECOND)
 
     await database.write(work)
     assert await database.read(lambda tx: identities.find_user_by_token(tx, "secret")) == user
     assert await database.read(lambda tx: identities.find_user_by_token(tx, "other")) is None
-    find = identities.find_user_by_session
-    assert await database.read(lambda tx: find(tx, "session", NOON)) == user
+    find = sessions.find_session
+    assert await database.read(lambda tx: find(tx, "session", NOON)) == (user, NOON)
     assert await database.read(lambda tx: find(tx, "session", NOON + SECOND)) is None
-    use = identities.use_sign_in_link
-    assert await database.write(lambda tx: use(tx, "link", NOON)) == user
+    look, use = identities.find_sign_in_link, identities.use_sign_in_link
+    assert await database.read(lambda tx: look(tx, "link", NOON + SECOND)) is None
+    assert await database.read(lambda tx: look(tx, "link", NOON)) == (user, "sign-in")
+    assert await database.write(lambda tx: use(tx, "link", NOON)) == (user, "sign-in")
+    assert await database.read(lambda tx: look(tx, "link", NOON)) is None
     assert await database.write(lambda tx: use(tx, "link", NOON)) is None
 
 

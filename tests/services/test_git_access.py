@@ -17,12 +17,12 @@ from sqlalchemy import update
 
 from runhook.errors import Conflict, Forbidden, Invalid, NotFound, RunhookError
 from runhook.keys import Keys
-from runhook.model.access import RUN_SCOPES, Caller
+from runhook.model.access import RUN_SCOPES, Caller, User
 from runhook.model.git_access import GitCredentialInfo, KnownHost, NewCredential
 from runhook.runner.spec import GitCredential
 from runhook.services import git_access
 from runhook.services.validation import field_errors
-from runhook.store import git
+from runhook.store import git, identities
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
 from runhook.store.tables import git_credentials
@@ -148,6 +148,9 @@ def test_nobody_sees_or_touches_a_strangers_credential(tx: Transaction) -> None:
 
 
 def test_an_administrator_may_add_and_delete_for_another_owner(tx: Transaction) -> None:
+    with pytest.raises(NotFound, match="there is no owner main/ada here"):
+        add(tx, token(owner=OWNER.owner), ADMIN)
+    identities.insert_user(tx, User(OWNER.user_id, OWNER.name, OWNER.owner), "x", NOON)
     info = add(tx, token(owner=OWNER.owner), ADMIN)
     assert info.owner == OWNER.owner
     git_access.delete_credential(tx, ADMIN, info.id, NOON)

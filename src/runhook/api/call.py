@@ -101,8 +101,12 @@ class Call(Asked):
 
     async def body(self, model: type[M]) -> M:
         """The body as `model`; Invalid names each wrong field."""
+        return self.fitted(model, await self.object())
+
+    def fitted(self, model: type[M], value: dict[str, Any]) -> M:
+        """`value` as `model`; Invalid names each wrong field."""
         try:
-            return model.model_validate(await self.object())
+            return model.model_validate(value)
         except ValidationError as error:
             raise Invalid("cannot use this request", details=field_errors(error, model)) from None
 

@@ -4,13 +4,27 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from runhook import __version__
 from runhook.api.call import Route
 from runhook.api.schedules import Backfill
 from runhook.api.token_shapes import SCHEMAS as TOKENS
 from runhook.gate import is_public
+from runhook.model.access import Role
 from runhook.model.git_access import NewCredential
 from runhook.model.job import JobSpec
+from runhook.model.people import (
+    GivenRole,
+    GroupChange,
+    NewGroup,
+    NewPassword,
+    NewPerson,
+    OwnChange,
+    PersonChange,
+)
+
+PEOPLE = (NewPerson, PersonChange, OwnChange, NewGroup, GroupChange, GivenRole, NewPassword)
 
 ERROR = {
     "type": "object",
@@ -168,9 +182,19 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     named["Backfill"] = Backfill.model_json_schema()
     named |= TOKENS
+    named |= {each.__name__: _schema_of(each) for each in PEOPLE}
     used = {name for route in routes for name in (route.body, route.answer) if name}
     plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}
     return {**plain, **named, **lists, **parts, "Start": START}
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """A model without references, which would have to be named here, too."""
+    schema = model.model_json_schema()
+    if "$defs" in schema:
+        schema["properties"] |= {"role": {"enum": [*Role]}}
+        del schema["$defs"]
+    return schema
 
 
 def _list_of(name: str, plural: str) -> dict[str, Any]:

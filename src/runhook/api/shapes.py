@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from runhook.model.access import User
-from runhook.model.job import Job
+from runhook.model.access import Group, Member, User
+from runhook.model.people import Owner
 from runhook.model.policy import CONCURRENCY
 from runhook.model.run import Attempt, Run, RunState, Step
 from runhook.services.jobs import JobView
 from runhook.services.runs import RunView
 from runhook.services.site import Server
 from runhook.store.jobs import ArmedSchedule, JobVersion
+from runhook.store.sessions import Session
 
 RULES = (
     "limits overlap max_running max_queued pool priority queue_timeout retry retention triggers"
@@ -40,8 +41,11 @@ def run_url(server: Server, run_id: str) -> str:
     return f"{server.site.url}/dash/runs/{run_id}"
 
 
-def owner_json(server: Server, name: str, at: datetime) -> dict[str, Any]:
-    """An owner such as main/admin. Its id is made from the name, so it is the same everywhere."""
+def owner_json(
+    server: Server, name: str, at: datetime, known: Owner | None = None
+) -> dict[str, Any]:
+    """An owner such as main/admin. Its id is made from the name, so it is the same everywhere;
+    `known` says what it is, a person if nothing is known."""
     organization, _, identity = name.rpartition("/")
     return {
         "id": uuid.uuid5(uuid.NAMESPACE_URL, f"owner/{name}").hex,
@@ -51,9 +55,9 @@ def owner_json(server: Server, name: str, at: datetime) -> dict[str, Any]:
         "created_at": stamp(at),
         "org_admin": False,
         "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
-        "user_id": None,
-        "group_id": None,
-        "identity_type": "user",
+        "user_id": known.id if known and known.kind == "user" else None,
+        "group_id": known.id if known and known.kind == "group" else None,
+        "identity_type": known.kind if known else "user",
         "avatar_url": "",
     }
 
@@ -64,7 +68,7 @@ def user_json(user: User, created_at: datetime) -> dict[str, Any]:
         "username": user.name,
         "owner": user.owner,
         "email": user.email or f"{user.name}@localhost.invalid",
-        "full_name": user.name,
+        "full_name": user.full_name or user.name,
         "admin": user.admin,
         "active": not user.disabled,
         "locked": user.disabled,
@@ -72,6 +76,51 @@ def user_json(user: User, created_at: datetime) -> dict[str, Any]:
         "created_at": stamp(created_at),
         "avatar_url": "",
         "is_multiple_ssh_keys": True,
+    }
+
+
+def owner_role_json(server: Server, owner: Owner, at: datetime) -> dict[str, Any]:
+    """An owner that the caller may use, and the role they have on it."""
+    return {**owner_json(server, owner.name, at, owner), "role": owner.role}
+
+
+def group_json(group: Group) -> dict[str, Any]:
+    organization = group.owner.partition("/")[0]
+    return {
+        "id": group.id,
+        "groupname": group.name,
+        "owner": group.owner,
+        "description": group.description,
+        "created_at": stamp(group.created_at),
+        "avatar_url": "",
+        "is_multiple_ssh_keys": True,
+        "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
+        "org_name": organization,
+        "org_admin": False,
+    }
+
+
+def member_json(member: Member) -> dict[str, Any]:
+    return {
+        "user_id": member.user_id,
+        "username": member.name,
+        "owner": member.owner,
+        "role": member.role,
+        "source": member.source,
+        "created_at": stamp(member.created_at),
+    }
+
+
+def session_json(session: Session, current: bool) -> dict[str, Any]:
+    """A session of one's own; `current` is the one that asks."""
+    return {
+        "id": session.id_hash,
+        "current": current,
+        "created_at": instant(session.created_at),
+        "expires_at": instant(session.expires_at),
+        "seen_at": instant(session.seen_at),
+        "address": session.address,
+        "agent": session.agent,
     }
 
 
@@ -94,12 +143,12 @@ def job_json(server: Server, view: JobView) -> dict[str, Any]:
     return {
         "id": job.id,
         "name": job.name,
-        "owner": owner_json(server, job.owner, job.created_at),
+        "owner": owner_json(server, job.owner, job.created_at, view.owner),
         "command": spec.command or "",
         "description": spec.description or "",
         "tags": spec.tags or {},
         "instance_size": spec.instance_type or "",
-        "image_tag": _image_tag(server, job),
+        "image_tag": _image_tag(server, view),
         "extra_packages": _flat_packages(given.get("extra_packages") or {}),
         "cron_schedule_options": _cron_options(view),
         "start_script": spec.start_script or "",
@@ -176,8 +225,9 @@ def _flat_packages(given: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _image_tag(server: Server, job: Job) -> dict[str, Any]:
+def _image_tag(server: Server, view: JobView) -> dict[str, Any]:
     """The image is kept as given; here it only has to look like one."""
+    job = view.job
     image = job.spec.image
     text = (
         image
@@ -192,7 +242,7 @@ def _image_tag(server: Server, job: Job) -> dict[str, Any]:
         "image": {
             "id": uuid.uuid5(uuid.NAMESPACE_URL, f"image/{name}").hex,
             "name": name,
-            "owner": owner_json(server, job.owner, job.created_at),
+            "owner": owner_json(server, job.owner, job.created_at, view.owner),
             "description": "",
             "created_at": at,
             "hardware_type": "CPU",

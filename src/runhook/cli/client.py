@@ -11,6 +11,7 @@ with Client("http://127.0.0.1:8900", token) as client:
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 
@@ -170,6 +171,7 @@ class Client:
     def revoke_token(self, token_id: str) -> None:
         """End a token."""
         self._ask("DELETE", f"/api/tokens/{token_id}")
+
     def audit(self, **filters: str) -> Iterator[Json]:
         """Audit entries, newest first; `filters` as the API has them, `from` written `from_`."""
         yield from self._pages("/api/audit", "entries", _query(filters))
@@ -182,6 +184,51 @@ class Client:
                 yield from answer.iter_bytes()
         except httpx2.TransportError as error:
             raise self._unreachable(error) from None
+
+    def users(self) -> list[Json]:
+        """Accounts, by name; for administrators."""
+        return list(self._ask("GET", "/api/users")["users"])
+
+    def invite(self, name: str, **more: Any) -> Json:
+        """A new account (`email`, `full_name`, `admin`); its `link` is for its person."""
+        return self._ask("POST", "/api/users", json={"username": name, **more})
+
+    def change_user(self, user: str, **changes: Any) -> Json:
+        """Change an account (`locked`, `admin`, …), by id or name."""
+        return self._ask("PATCH", f"/api/users/{quote(user, safe='')}", json=changes)
+
+    def reset_link(self, user: str) -> str:
+        """A one-time link with which the person sets a new password."""
+        return str(self._ask("POST", f"/api/users/{quote(user, safe='')}/reset-link")["url"])
+
+    def remove_user(self, user: str) -> None:
+        """Remove an account that owns nothing."""
+        self._ask("DELETE", f"/api/users/{quote(user, safe='')}")
+
+    def groups(self) -> list[Json]:
+        """The groups that the caller belongs to; to an administrator all."""
+        return list(self._ask("GET", "/api/groups")["groups"])
+
+    def add_group(self, name: str, description: str = "") -> Json:
+        """A new group, whose admin the caller is."""
+        body = {"groupname": name, "description": description}
+        return self._ask("POST", "/api/groups", json=body)
+
+    def remove_group(self, group: str) -> None:
+        """Remove a group that owns nothing."""
+        self._ask("DELETE", f"/api/groups/{quote(group, safe='')}")
+
+    def members(self, group: str = "") -> list[Json]:
+        """Who has which role in a group, or (without one) on the caller's own things."""
+        return list(self._ask("GET", f"{_shared(group)}/members")["members"])
+
+    def set_role(self, user: str, role: str | None, group: str = "") -> None:
+        """Give somebody a role in a group, or on the caller's own things; None takes it back."""
+        path = f"{_shared(group)}/members/{quote(user, safe='')}"
+        if role is None:
+            self._ask("DELETE", path)
+        else:
+            self._ask("PUT", path, json={"role": role})
 
     def sign_in_link(self, page: str = "/dash") -> str:
         """A one-time link that signs a browser in and shows `page`."""
@@ -265,6 +312,10 @@ class _Opened:
 def _query(filters: Mapping[str, str]) -> dict[str, str]:
     """Words of a query for named arguments: `from` is no name in Python, `from_` is."""
     return {name.rstrip("_"): value for name, value in filters.items() if value}
+
+
+def _shared(group: str) -> str:
+    return f"/api/groups/{quote(group, safe='')}" if group else "/api/user"
 
 
 def _is_id(text: str) -> bool:

@@ -11,10 +11,19 @@ from typing import Any
 import click
 
 from runhook import __version__
+from runhook.cli import people
 from runhook.cli.audit import audit
 from runhook.cli.client import Client, ClientError
 from runhook.cli.login import Login, current_login, keep_login
-from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
+from runhook.cli.output import (
+    as_json,
+    duration,
+    exit_code,
+    fail,
+    local_time,
+    print_json,
+    print_table,
+)
 from runhook.cli.recipe import RecipeError, read_recipe
 from runhook.cli.tokens import tokens
 from runhook.errors import RunhookError, SettingsError
@@ -43,12 +52,6 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in options:
         command = option(command)
     return command
-
-
-def as_json(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--json", "json_wanted", is_flag=True, help="JSON instead of text.")(
-        command
-    )
 
 
 @cli.command()
@@ -370,6 +373,8 @@ def prune(obj: Login, dry_run: bool, json_wanted: bool) -> None:
 
 cli.add_command(tokens)
 cli.add_command(audit)
+cli.add_command(people.users)
+cli.add_command(people.groups)
 
 
 def main() -> None:

@@ -2,13 +2,20 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
 import click
 
 EXIT_OF_STATE = {"succeeded": 0, "cancelled": 130, "timed_out": 124}
+
+
+def as_json(command: Callable[..., None]) -> Callable[..., None]:
+    """The option for programs."""
+    return click.option("--json", "json_wanted", is_flag=True, help="JSON instead of text.")(
+        command
+    )
 
 
 def print_json(value: Any) -> None:

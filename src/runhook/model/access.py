@@ -53,6 +53,10 @@ ACCOUNT_ACTIONS = frozenset({"user:read", "user:write", "user:token"})
 
 ACTIONS = frozenset(ROLE_OF) | SERVER_ACTIONS | ACCOUNT_ACTIONS
 
+SCOPE_ACTIONS = ACTIONS - {"users:write", "members:write"}
+"""What a scope may name. Whoever makes accounts or gives roles could give themselves all the rest,
+so that takes a credential without a scope."""
+
 RUN_SCOPES = frozenset({"jobs:read", "jobs:start", "runs:read", "runs:cancel", "user:read"})
 """What a run may do with its own token: look, start and cancel, but change no definition or key."""
 

@@ -8,7 +8,7 @@ account behind the token must have it, too.
 import re
 from collections.abc import Iterable
 
-from runhook.model.access import ACTIONS, JOB_ACTIONS
+from runhook.model.access import JOB_ACTIONS, SCOPE_ACTIONS
 
 LONGEST_SCOPE = 8192
 JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,7 +35,7 @@ def why_wrong(word: str) -> str | None:
     """What is wrong with a word, as a sentence; None if nothing is. Whether its job exists is not
     asked: a token may outlive a job, and tells nobody whether there is one."""
     action = action_of(word)
-    if action not in ACTIONS:
+    if action not in SCOPE_ACTIONS:
         return f"{word[:80]!r} is not known"
     if word == action:
         return None

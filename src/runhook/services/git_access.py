@@ -21,6 +21,7 @@ from runhook.model.place import Place, place_of
 from runhook.runner.spec import GitCredential
 from runhook.services import audit, ssh_keys
 from runhook.services.access import require, require_admin, require_scope, visible_owners
+from runhook.services.members import require_owner
 from runhook.store import git
 from runhook.store.database import Transaction
 from runhook.store.tables import new_id
@@ -86,6 +87,7 @@ def add_credential(tx: Transaction, caller: Caller, new: SealedCredential) -> Gi
     """
     info = new.info
     require(caller, "git:write", info.owner, what=f"owner {info.owner}")
+    require_owner(tx, caller, info.owner)
     if not git.insert_credential(tx, info, new.sealed):
         raise Conflict(
             f"{info.owner} already has a git credential called {info.name}",

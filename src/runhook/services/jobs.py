@@ -10,12 +10,14 @@ from pydantic import ValidationError
 from runhook.errors import Conflict, Invalid, NotFound
 from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
+from runhook.model.people import Owner
 from runhook.model.run import Run
 from runhook.services import audit
 from runhook.services.access import require, visible_owners
+from runhook.services.members import require_owner
 from runhook.services.scopes import require_run_scope
 from runhook.services.validation import field_errors
-from runhook.store import identities, jobs, runs
+from runhook.store import identities, jobs, people, runs
 from runhook.store.database import Transaction
 from runhook.store.jobs import ArmedSchedule, JobVersion
 from runhook.store.runs import Activity, Duration
@@ -25,7 +27,8 @@ VARIABLES = "environment_variables"
 
 @dataclass(frozen=True)
 class JobView:
-    """A job with what every list and page shows of it; runs are newest first."""
+    """A job with what every list and page shows of it; runs are newest first. `owner` says what
+    the job's owner is."""
 
     job: Job
     schedules: list[ArmedSchedule]
@@ -33,6 +36,7 @@ class JobView:
     activity: Activity
     created_by: str | None
     durations: Sequence[Duration] = ()
+    owner: Owner | None = None
 
     @property
     def last(self) -> Run | None:
@@ -67,6 +71,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     owner = _owner(caller, spec)
     require(caller, "jobs:write", owner, what=f"owner {owner}")
     require_run_scope(spec.token_scope)
+    require_owner(tx, caller, owner)
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
@@ -183,6 +188,7 @@ def views(tx: Transaction, found: list[Job], recent: int = 1, durations: int = 0
     newest runs, and with how long so many of them took."""
     armed = jobs.list_schedules(tx, *(job.id for job in found))
     names = identities.user_names(tx, *(job.created_by for job in found))
+    owners = people.owners_named(tx, {job.owner for job in found}) if found else {}
     ids = [job.id for job in found]
     doing, newest = runs.activity(tx, ids), runs.recent_runs(tx, ids, recent)
     took = runs.durations(tx, ids, durations) if durations else {}
@@ -194,6 +200,7 @@ def views(tx: Transaction, found: list[Job], recent: int = 1, durations: int = 0
             doing[job.id],
             names.get(job.created_by or ""),
             took.get(job.id, ()),
+            owners.get(job.owner),
         )
         for job in found
     ]

@@ -1,7 +1,7 @@
 """Scopes from the outside, checked; and the scope that a run's own token has."""
 
 from runhook.errors import Invalid
-from runhook.model.access import ACTIONS, RUN_SCOPES
+from runhook.model.access import RUN_SCOPES, SCOPE_ACTIONS
 from runhook.model.job import JobSpec
 from runhook.model.scope import LONGEST_SCOPE, action_of, common, covers, why_wrong, words_of
 from runhook.services.validation import nearest
@@ -34,7 +34,7 @@ def checked_scope(text: str | None, limit: frozenset[str] | None) -> str | None:
 
 def _nearest(word: str) -> str:
     action = action_of(word)
-    return "" if action in ACTIONS else nearest(action, sorted(ACTIONS))
+    return "" if action in SCOPE_ACTIONS else nearest(action, sorted(SCOPE_ACTIONS))
 
 
 def require_run_scope(text: str | None, field: str = "token_scope") -> None:

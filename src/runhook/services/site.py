@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
+from runhook.hosts import Hosts
 from runhook.keys import Keys
 from runhook.runner.spec import Places
 from runhook.services.capacity import Capacity
@@ -37,8 +38,8 @@ class Site:
 @dataclass(frozen=True)
 class Server:
     """What the API and the pages are given to work with. `clock` tells the present instant;
-    `rules` say what is kept, and `disk` whether there is room for more; `sign_on` is None where
-    people sign in through no provider."""
+    `rules` say what is kept, `disk` whether there is room for more, and `hosts` to which names the
+    server answers; `sign_on` is None where people sign in through no provider."""
 
     database: Database
     bus: Bus
@@ -48,4 +49,10 @@ class Server:
     clock: Callable[[], datetime]
     rules: Rules
     disk: DiskGuard
+    hosts: Hosts
     sign_on: SignOn | None = None
+
+    @property
+    def https(self) -> bool:
+        """Do people reach it by https, perhaps through a proxy that ends TLS?"""
+        return self.site.url.startswith("https:")

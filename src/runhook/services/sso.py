@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from runhook.errors import Conflict, Forbidden, Unauthorized
-from runhook.keys import Keys, random_credential
+from runhook.keys import Keys
 from runhook.model.access import Caller, Group, Role, User
 from runhook.model.sign_on import SERVER, Admission, Person
 from runhook.services import audit
-from runhook.services.access import require_scope
-from runhook.services.identities import SESSION_LASTS
+from runhook.services.access import require_scope, require_whole
+from runhook.services.sessions import Visit, open_session
 from runhook.store import identities, sign_on
 from runhook.store.database import Transaction
 from runhook.store.sign_on import Identity
@@ -39,7 +39,7 @@ def sign_in(
     organization: str,
     admission: Admission,
     person: Person,
-    address: str,
+    visit: Visit,
     now: datetime,
 ) -> str:
     """The id of a new session of the person's account, which is made if there is none. Their roles
@@ -55,25 +55,18 @@ def sign_in(
     sign_on.lock(tx)
     known = sign_on.find_identity(tx, person.issuer, person.subject)
     if known is None:
-        known = _new_account(tx, keys, organization, admission, person, address, now)
+        known = _new_account(tx, keys, organization, admission, person, visit.address, now)
     user = identities.get_user(tx, known.user_id)
     assert user is not None, "identities are removed with their account"
     if user.disabled:
         raise Forbidden(
             f"the account {user.name} is disabled", hint="Ask an administrator of this server."
         )
-    caller = replace(user.caller(via=VIA), address=address)
+    caller = replace(user.caller(via=VIA), address=visit.address)
     roles = admission.roles(person)
     _put_administrator(tx, caller, known, user, roles.pop(SERVER, None) is not None, now)
     _put_roles(tx, caller, {f"{organization}/{name}": role for name, role in roles.items()}, now)
-    return _open_session(tx, caller, now)
-
-
-def _open_session(tx: Transaction, caller: Caller, now: datetime) -> str:
-    session_id = random_credential()
-    identities.insert_session(tx, session_id, caller.user_id, now, now + SESSION_LASTS)
-    _record(tx, caller, "session.opened", now, after={"sessions": 1})
-    return session_id
+    return open_session(tx, user, visit, VIA, now)
 
 
 def _new_account(
@@ -132,6 +125,7 @@ def link(tx: Transaction, caller: Caller, person: Person, now: datetime) -> None
     """Let the person's account at the provider open the caller's from now on; repeating it changes
     nothing. Conflict if it opens another one."""
     require_scope(caller, "user:write")
+    require_whole(caller)
     sign_on.lock(tx)
     known = sign_on.find_identity(tx, person.issuer, person.subject)
     if known is None:

@@ -1,10 +1,10 @@
-"""Rows of accounts, sessions and sign-in links. Of every credential only a hash is kept."""
+"""Rows of accounts and sign-in links. Of every credential only a hash is kept."""
 
 import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from runhook.model.access import Role, User
 from runhook.store.database import Transaction
@@ -49,8 +49,9 @@ def find_user_by_token(tx: Transaction, token: str) -> User | None:
 
 
 def first_administrator(tx: Transaction) -> User | None:
-    """The account made at the first start."""
-    statement = select(users).where(users.c.admin.is_(True)).order_by(users.c.created_at).limit(1)
+    """The account made at the first start, or the oldest administrator's that may sign in."""
+    fitting = select(users).where(users.c.admin.is_(True), users.c.disabled.is_(False))
+    statement = fitting.order_by(users.c.created_at, users.c.id).limit(1)
     return _user_of(tx.execute(statement).one_or_none())
 
 
@@ -60,32 +61,6 @@ def user_names(tx: Transaction, *user_ids: str | None) -> dict[str, str]:
     return {row.id: row.name for row in tx.execute(statement)}
 
 
-def insert_session(
-    tx: Transaction, session_id: str, user_id: str, now: datetime, expires_at: datetime
-) -> None:
-    values = {"user_id": user_id, "created_at": now, "expires_at": expires_at}
-    tx.execute(insert(sessions).values(id_hash=digest(session_id), **values))
-
-
-def find_user_by_session(tx: Transaction, session_id: str, now: datetime) -> User | None:
-    statement = (
-        select(users)
-        .join(sessions, sessions.c.user_id == users.c.id)
-        .where(sessions.c.id_hash == digest(session_id), sessions.c.expires_at > now)
-    )
-    return _user_of(tx.execute(statement).one_or_none())
-
-
-def anybody_signed_in(tx: Transaction, now: datetime) -> bool:
-    """Is there any session that is not over?"""
-    statement = select(sessions.c.id_hash).where(sessions.c.expires_at > now).limit(1)
-    return tx.execute(statement).one_or_none() is not None
-
-
-def delete_session(tx: Transaction, session_id: str) -> None:
-    tx.execute(delete(sessions).where(sessions.c.id_hash == digest(session_id)))
-
-
 def delete_expired(tx: Transaction, now: datetime) -> None:
     """Forget sessions and sign-in links that no longer open anything."""
     tx.execute(delete(sessions).where(sessions.c.expires_at <= now))
@@ -93,25 +68,61 @@ def delete_expired(tx: Transaction, now: datetime) -> None:
 
 
 def insert_sign_in_link(
-    tx: Transaction, token: str, user_id: str, now: datetime, expires_at: datetime
+    tx: Transaction,
+    token: str,
+    user_id: str,
+    now: datetime,
+    expires_at: datetime,
+    purpose: str = "sign-in",
 ) -> None:
-    values = {"user_id": user_id, "created_at": now, "expires_at": expires_at}
+    values = {"user_id": user_id, "created_at": now, "expires_at": expires_at, "purpose": purpose}
     tx.execute(insert(sign_in_links).values(token_hash=digest(token), **values))
 
 
-def use_sign_in_link(tx: Transaction, token: str, now: datetime) -> User | None:
-    """The account that the link opens, once; None if it is unknown, used or expired."""
-    user_id = tx.execute(
+def find_sign_in_link(tx: Transaction, token: str, now: datetime) -> tuple[User, str] | None:
+    """Whom the link opens, and its purpose; None if it is unknown, used or expired."""
+    row = tx.execute(
+        select(users, sign_in_links.c.purpose)
+        .join(sign_in_links, sign_in_links.c.user_id == users.c.id)
+        .where(*_opens(token, now))
+    ).one_or_none()
+    user = _user_of(row)
+    return (user, row.purpose) if row and user else None
+
+
+def use_sign_in_link(tx: Transaction, token: str, now: datetime) -> tuple[User, str] | None:
+    """The same, and the link is used up: of many who come at once, one gets it."""
+    row = tx.execute(
         update(sign_in_links)
-        .where(
-            sign_in_links.c.token_hash == digest(token),
-            sign_in_links.c.used_at.is_(None),
-            sign_in_links.c.expires_at > now,
-        )
+        .where(*_opens(token, now))
         .values(used_at=now)
-        .returning(sign_in_links.c.user_id)
-    ).scalar_one_or_none()
-    return None if user_id is None else get_user(tx, user_id)
+        .returning(sign_in_links.c.user_id, sign_in_links.c.purpose)
+    ).one_or_none()
+    user = get_user(tx, row.user_id) if row else None
+    return (user, row.purpose) if row and user else None
+
+
+def _opens(token: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        sign_in_links.c.token_hash == digest(token),
+        sign_in_links.c.used_at.is_(None),
+        sign_in_links.c.expires_at > now,
+    )
+
+
+def delete_sign_in_links(tx: Transaction, user_id: str, purpose: str | None = None) -> None:
+    """Forget the links of an account: those of one purpose, or all."""
+    wanted = [sign_in_links.c.user_id == user_id]
+    if purpose is not None:
+        wanted.append(sign_in_links.c.purpose == purpose)
+    tx.execute(delete(sign_in_links).where(*wanted))
+
+
+def password_hash(tx: Transaction, user_id: str) -> str | None:
+    """The hash of an account's password; None if it has none."""
+    statement = select(users.c.password_hash).where(users.c.id == user_id)
+    found = tx.execute(statement).scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def _user_of(row: Row[Any] | None) -> User | None:

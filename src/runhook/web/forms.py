@@ -55,6 +55,8 @@ def spec_of_form(form: FormData, known: JobSpec | None) -> dict[str, Any]:
         except ValueError as error:
             wrong[name] = str(error)
     _put(values, "limits", _limits(_text(form, "time_limit"), values))
+    if known is None:
+        _put(values, "owner", _text(form, "owner"))
     if wrong:
         raise Invalid("cannot use this job definition", details=wrong)
     return values
@@ -83,7 +85,7 @@ def form_of_spec(spec: JobSpec | None) -> dict[str, Any]:
 def form_as_typed(form: FormData) -> dict[str, Any]:
     """The same after a mistake: nothing that was typed is lost."""
     rules = ("cron", "zone", "overlap", "max_running", "retries", "retry_delay", "time_limit")
-    names = (*PLAIN, "pip", "environment_variables", "parameters", *rules)
+    names = (*PLAIN, "owner", "pip", "environment_variables", "parameters", *rules)
     values: dict[str, Any] = {name: _raw(form, name) for name in names}
     return values | {"repositories": [*_repositories(form), *({} for _ in range(BLANK_ROWS))]}
 

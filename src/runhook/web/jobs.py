@@ -8,7 +8,7 @@ from starlette.responses import Response
 from runhook.errors import Conflict, Invalid
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run, Trigger
-from runhook.services import jobs, runs, schedules, tokens
+from runhook.services import jobs, members, runs, schedules, tokens
 from runhook.services.access import require_scope
 from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
@@ -17,7 +17,7 @@ from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
 from runhook.web.rules import rules_of
 from runhook.web.snippets import snippets
-from runhook.web.view import SPARK_BARS
+from runhook.web.view import SPARK_BARS, may
 
 PAGE, RECENT, SHOWN = 50, 26, 25
 
@@ -135,12 +135,12 @@ async def pause(ask: Ask) -> Response:
 
 
 async def new_page(ask: Ask) -> Response:
-    return _form(ask, None, form_of_spec(None))
+    return await _form(ask, None, form_of_spec(None))
 
 
 async def edit_page(ask: Ask) -> Response:
     job = await ask.read(lambda tx: jobs.get(tx, ask.caller, ask.path("job_id"), "jobs:write"))
-    return _form(ask, job, form_of_spec(job.spec))
+    return await _form(ask, job, form_of_spec(job.spec))
 
 
 async def create(ask: Ask) -> Response:
@@ -168,7 +168,9 @@ async def _save(ask: Ask, known: Job | None) -> Response:
         require_possible(spec, ask.server.site)
         job = await ask.write(lambda tx: work(tx, spec))
     except (Invalid, Conflict) as error:
-        return _form(ask, known, form_as_typed(form), error.status, error.message, error.details)
+        return await _form(
+            ask, known, form_as_typed(form), error.status, error.message, error.details
+        )
     if starts:
         await ask.write(
             lambda tx: runs.start(tx, ask.caller, job.id, runs.StartRequest(Trigger.WEB), ask.now)
@@ -176,7 +178,7 @@ async def _save(ask: Ask, known: Job | None) -> Response:
     return go(f"/dash/resources/job/{job.id}")
 
 
-def _form(
+async def _form(
     ask: Ask,
     job: Job | None,
     values: dict[str, Any],
@@ -187,7 +189,16 @@ def _form(
     by_field: dict[str, list[str]] = {}
     for path, sentence in (details or {}).items():
         by_field.setdefault(path.partition(".")[0], []).append(sentence)
-    return ask.page("job_form.html", status, job=job, v=values, error=error, wrong=by_field)
+    values = {"job": job, "v": values, "error": error, "wrong": by_field}
+    return ask.page("job_form.html", status, owners=await _owners(ask, job), **values)
+
+
+async def _owners(ask: Ask, job: Job | None) -> list[str]:
+    """For whom the caller may make a job; one that is there stays where it is."""
+    if job is not None:
+        return []
+    found = await ask.read(lambda tx: members.owners(tx, ask.caller))
+    return [each.name for each in found if may(ask.caller, "jobs:write", each.name)]
 
 
 async def delete_page(ask: Ask) -> Response:

@@ -8,22 +8,24 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from runhook.errors import RunhookError
+from runhook.defences import FORM_FIELD, require_form_token, require_same_origin
+from runhook.errors import RunhookError, TooManyRequests
+from runhook.gate import headers_of
 from runhook.services.site import Server
-from runhook.web import audit, git, jobs, runs, session, sso, stream, tokens
+from runhook.web import account, audit, git, jobs, people, runs, session, sso, stream, tokens
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
 JOB, RUN = "/dash/resources/job/{job_id}", "/dash/runs/{run_id}"
 PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/dash/sign-in", "public", session.sign_in_page),
-    ("POST", "/dash/sign-in", "public", session.sign_in),
+    ("POST", "/dash/sign-in", "public", session.enter),
     ("GET", "/dash/sign-in/sso", "public", sso.begin),
     ("GET", sso.CALLBACK, "public", sso.callback),
     ("GET", sso.ACCOUNT, "user:read", sso.account_page),
     ("POST", sso.ACCOUNT, "user:write", sso.begin_link),
     ("POST", f"{sso.ACCOUNT}/delete", "user:write", sso.unlink),
-    ("POST", "/dash/sign-out", "user:read", session.sign_out),
+    ("POST", "/dash/sign-out", "user:read", session.leave),
     ("GET", "/dash", "jobs:read", jobs.list_page),
     ("GET", "/dash/live", "jobs:read", stream.live_jobs),
     ("GET", "/dash/jobs/new", "jobs:write", jobs.new_page),
@@ -53,14 +55,16 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", "/dash/tokens", "user:token", tokens.make),
     ("POST", "/dash/tokens/{token_id}/revoke", "user:token", tokens.revoke),
     ("GET", "/dash/audit", "audit:read", audit.audit_page),
+    *people.PAGES,
+    *account.PAGES,
 )
 
 
 def page_routes(server: Server) -> list[BaseRoute]:
     """The pages as routes, with the static files and the ways in."""
-    by_path: dict[str, dict[str, Handler]] = {}
-    for method, path, _, handler in PAGES:
-        by_path.setdefault(path, {})[method] = handler
+    by_path: dict[str, dict[str, tuple[str, Handler]]] = {}
+    for method, path, action, handler in PAGES:
+        by_path.setdefault(path, {})[method] = (action, handler)
     return [
         *(
             Route(path, partial(_handle, server, methods), methods=list(methods))
@@ -72,9 +76,17 @@ def page_routes(server: Server) -> list[BaseRoute]:
     ]
 
 
-async def _handle(server: Server, methods: dict[str, Handler], request: Request) -> Response:
-    method = "GET" if request.method == "HEAD" else request.method
-    return await methods[method](Ask(request, server))
+async def _handle(
+    server: Server, methods: dict[str, tuple[str, Handler]], request: Request
+) -> Response:
+    """The one place that every form passes: it must be one of ours, before its handler runs."""
+    action, handler = methods["GET" if request.method == "HEAD" else request.method]
+    ask = Ask(request, server)
+    if request.method == "POST" and action == "public":
+        require_same_origin(request)
+    elif request.method == "POST":
+        require_form_token(request, (await ask.form()).get(FORM_FIELD))
+    return await handler(ask)
 
 
 async def _home(request: Request) -> Response:
@@ -97,4 +109,6 @@ class _Static(StaticFiles):
 
 def error_page(request: Request, error: RunhookError) -> Response:
     """What went wrong, and what to do about it."""
-    return render(request, "error.html", error.status, error=error)
+    answer = render(request, "error.html", error.status, error=error)
+    answer.headers.update(headers_of(error) if isinstance(error, TooManyRequests) else {})
+    return answer

@@ -1,57 +1,93 @@
-"""Signing in and out."""
+"""Signing in and out, and setting a first or new password by a one-time link."""
 
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from runhook.errors import Unauthorized
-from runhook.gate import clear_session, require_same_origin, session_of, set_session
-from runhook.services import identities
-from runhook.store.database import Transaction
+from runhook import arrival
+from runhook.errors import Forbidden, Invalid, RunhookError, TooManyRequests, Unauthorized
+from runhook.gate import address_of, clear_session, headers_of, session_of, set_session
+from runhook.services import links, sessions
 from runhook.web.ask import Ask, go
 
 
 async def sign_in_page(ask: Ask) -> Response:
-    """A one-time link only shows a button here: what looks ahead at links must not use it up."""
-    return _form(ask, ask.query("link"), page_of_ours(ask.query("next")))
+    """A one-time link only shows a form here: what looks ahead at links must not use it up."""
+    return await _form(ask, ask.query("link"), page_of_ours(ask.query("next")))
 
 
-async def sign_in(ask: Ask) -> Response:
-    require_same_origin(ask.request)
+async def enter(ask: Ask) -> Response:
+    """By link (with a password, if it sets one), by name and password, or by user token."""
     form = await ask.form()
-    link, token = str(form.get("link") or ""), str(form.get("token") or "").strip()
-    target = page_of_ours(str(form.get("next") or ""))
-
-    def work(tx: Transaction) -> str:
-        if link:
-            return identities.open_session(tx, link, ask.now)
-        return identities.sign_in_with_token(tx, ask.server.keys, token, ask.now)
-
+    link, name, password, again, target = (
+        str(form.get(field) or "") for field in ("link", "name", "password", "again", "next")
+    )
+    token, target = str(form.get("token") or "").strip(), page_of_ours(target)
     try:
-        session = await ask.write(work)
-    except Unauthorized as error:
-        return _form(ask, "", target, status=401, error=f"{error.message}. {error.hint}")
+        if link and password != again:
+            raise Invalid(details={"password": "was written differently the second time"})
+        if link:
+            session = await arrival.with_link(ask, link, password)
+        elif token:
+            session = await _by_token(ask, token)
+        else:
+            session = await arrival.with_password(ask, name.strip(), password)
+    except (Forbidden, Invalid, Unauthorized, TooManyRequests) as error:
+        kept = link if isinstance(error, Invalid) else ""
+        return await _form(ask, kept, target, error, name)
     answer = go(target)
-    set_session(ask.request, answer, session)
+    set_session(ask.request, ask.server, answer, session)
     return answer
 
 
-async def sign_out(ask: Ask) -> Response:
-    session = session_of(ask.request)
+async def _by_token(ask: Ask, token: str) -> str:
+    session = await arrival.with_token(ask, token)
+    if session is None:
+        raise Unauthorized("the token is not valid", hint="`runhook token` prints one.")
+    return session
+
+
+async def leave(ask: Ask) -> Response:
+    session, address = session_of(ask.request, ask.server), address_of(ask.request)
     if session:
-        await ask.write(lambda tx: identities.sign_out(tx, session))
+        await ask.write(lambda tx: sessions.sign_out(tx, session, address, ask.now))
     answer = go("/dash/sign-in")
     clear_session(answer)
     return answer
 
 
-def _form(ask: Ask, link: str, target: str, status: int = 200, error: str = "") -> Response:
+async def _form(
+    ask: Ask, token: str, target: str, error: RunhookError | None = None, name: str = ""
+) -> Response:
+    link = None
+    try:
+        link = await ask.read(lambda tx: links.look(tx, token, ask.now)) if token else None
+    except Unauthorized as spent:
+        error = spent
     sign_on = ask.server.sign_on
-    label = sign_on.label if sign_on else ""
-    query = urlencode({"next": target})
-    return ask.page(
-        "sign_in.html", status, link=link, next=target, error=error, label=label, query=query
+    answer = ask.page(
+        "sign_in.html",
+        error.status if error else 200,
+        link=token if link else "",
+        person=link.user.name if link and link.purpose == links.PASSWORD else "",
+        next=target,
+        name=name,
+        error=_sentences(error),
+        label=sign_on.label if sign_on else "",
+        passwords=not (sign_on and sign_on.only),
+        query=urlencode({"next": target}),
     )
+    answer.headers.update(headers_of(error) if isinstance(error, TooManyRequests) else {})
+    return answer
+
+
+def _sentences(error: RunhookError | None) -> list[str]:
+    """What is wrong, as sentences."""
+    if error is None:
+        return []
+    if isinstance(error, Invalid):
+        return [f"The password {text}" for text in error.details.values()]
+    return [f"{error.message[:1].upper()}{error.message[1:]}.", error.hint]
 
 
 def page_of_ours(path: str) -> str:

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.responses import RedirectResponse, Response
 
+from runhook.arrival import visit_of
 from runhook.errors import Forbidden, NotFound, RunhookError, Unauthorized
-from runhook.gate import address_of, session_of, set_session
+from runhook.gate import session_of, set_session
 from runhook.model.access import Caller
 from runhook.model.sign_on import Person
-from runhook.services import identities, sso
+from runhook.services import sessions, sso
 from runhook.signon.base import Attempt, SignOn
 from runhook.web.ask import Ask, go
 from runhook.web.session import page_of_ours
@@ -90,7 +91,7 @@ async def _finish(ask: Ask) -> Response:
     person = sign_on.admission.person(claims)
     if begun.user_id:
         return await _link(ask, begun, person)
-    address = address_of(ask.request)
+    visit = visit_of(ask)
     session = await ask.write(
         lambda tx: sso.sign_in(
             tx,
@@ -98,12 +99,12 @@ async def _finish(ask: Ask) -> Response:
             ask.server.organization,
             sign_on.admission,
             person,
-            address,
+            visit,
             ask.now,
         )
     )
     answer = go(begun.target)
-    set_session(ask.request, answer, session)
+    set_session(ask.request, ask.server, answer, session)
     return answer
 
 
@@ -154,13 +155,14 @@ async def _link(ask: Ask, begun: Begun, person: Person) -> Response:
 
 
 async def _signed_in(ask: Ask) -> Caller | None:
-    session, now = session_of(ask.request), ask.now
+    session, now = session_of(ask.request, ask.server), ask.now
     if not session:
         return None
     try:
-        return await ask.read(lambda tx: identities.caller_of_session(tx, session, now))
+        caller, _ = await ask.read(lambda tx: sessions.caller_of(tx, session, now))
     except Unauthorized:
         return None
+    return caller
 
 
 def configured(ask: Ask) -> SignOn:
@@ -178,7 +180,7 @@ def _redirect_uri(ask: Ask) -> str:
 
 
 def _keep(ask: Ask, answer: Response, begun: Begun) -> None:
-    secure = _is_secure(ask)
+    secure = ask.server.https
     answer.set_cookie(
         SECURE_COOKIE if secure else COOKIE,
         ask.server.keys.seal_attempt(begun.packed()),
@@ -190,13 +192,9 @@ def _keep(ask: Ask, answer: Response, begun: Begun) -> None:
     )
 
 
-def _is_secure(ask: Ask) -> bool:
-    return ask.server.site.url.startswith("https:")
-
-
 async def _begun(ask: Ask) -> Begun:
     """The attempt that this is the answer to, which is used up with it."""
-    sealed = ask.request.cookies.get(SECURE_COOKIE if _is_secure(ask) else COOKIE, "")
+    sealed = ask.request.cookies.get(SECURE_COOKIE if ask.server.https else COOKIE, "")
     opened = ask.server.keys.open_attempt(sealed[:LONGEST])
     begun = Begun.unpacked(opened) if opened else None
     state = ask.query("state").encode("utf-8", "replace")

@@ -8,7 +8,13 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from runhook.errors import Invalid, NotFound
-from runhook.model.access import ACCOUNT_ACTIONS, JOB_ACTIONS, ROLE_OF, SERVER_ACTIONS
+from runhook.model.access import (
+    ACCOUNT_ACTIONS,
+    JOB_ACTIONS,
+    ROLE_OF,
+    SCOPE_ACTIONS,
+    SERVER_ACTIONS,
+)
 from runhook.model.job import Job
 from runhook.model.token import Token
 from runhook.services import jobs, tokens
@@ -29,9 +35,9 @@ LIVES: Mapping[str, int | None] = {
 }
 CHOICES: Sequence[tuple[str, Sequence[str]]] = (
     ("On one job, or on all", sorted(JOB_ACTIONS)),
-    ("On other things", sorted(set(ROLE_OF) - JOB_ACTIONS)),
+    ("On other things", sorted(SCOPE_ACTIONS & set(ROLE_OF) - JOB_ACTIONS)),
     ("On your account", sorted(ACCOUNT_ACTIONS)),
-    ("On the server, for administrators", sorted(SERVER_ACTIONS)),
+    ("On the server, for administrators", sorted(SCOPE_ACTIONS & SERVER_ACTIONS)),
 )
 
 

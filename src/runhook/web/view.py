@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,42 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from runhook.model.access import Caller
+from runhook.model.access import ROLE_OF, Caller
 from runhook.model.run import Run
 from runhook.store.runs import Duration
 
 STATIC = Path(__file__).with_name("static")
+_form_token: ContextVar[str] = ContextVar("form_token")
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 24, 20
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page. Templates see `caller` (None if nobody is signed in) and `now`."""
+    """A page. Templates see who is `signed_in` (None: nobody) and whether they `may(action,
+    owner)`; macros, which see nothing of this, ask for the `form_token()` of the session."""
     caller = getattr(request.state, "caller", None)
-    name = caller.name if isinstance(caller, Caller) else None
-    text = (
-        templates().get_template(template).render(signed_in=name, path=request.url.path, **values)
-    )
+    known = caller if isinstance(caller, Caller) else None
+    values |= {
+        "signed_in": known.name if known else None,
+        "may": partial(may, known),
+        "path": request.url.path,
+    }
+    rendering = _form_token.set(getattr(request.state, "form_token", ""))
+    try:
+        text = templates().get_template(template).render(**values)
+    finally:
+        _form_token.reset(rendering)
     return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+def may(caller: Caller | None, action: str, owner: str = "") -> bool:
+    """Would the services let the caller do `action` on that owner's things (without one: on the
+    server)? Pages show no button that would only be refused."""
+    if caller is None or not caller.scoped(action):
+        return False
+    role = caller.role_on(owner) if owner else None
+    if action in ROLE_OF and owner:
+        return role is not None and role.rank >= ROLE_OF[action].rank
+    return caller.admin
 
 
 @cache
@@ -43,7 +64,7 @@ def templates() -> Environment:
     )
     environment.filters |= {"moment": moment, "took": took, "seconds": seconds, "words": words}
     environment.filters["shown"] = shown
-    environment.globals |= {"static": static, "spark": spark}
+    environment.globals |= {"static": static, "spark": spark, "form_token": _form_token.get}
     return environment
 
 

@@ -10,7 +10,8 @@ from runhook.errors import Conflict, Forbidden, Unauthorized
 from runhook.keys import Keys
 from runhook.model.access import Caller, Role, User
 from runhook.model.sign_on import Admission, Person, grants_of
-from runhook.services import audit, sso
+from runhook.services import audit, sessions, sso
+from runhook.services.sessions import Visit
 from runhook.store import identities as user_rows
 from runhook.store import sign_on
 from runhook.store.audit import Entry, Wanted

@@ -31,11 +31,11 @@ def default_run_limit() -> int:
     return max(4, 2 * (os.cpu_count() or 2))
 
 
-def _setting(section: str, default: Any, help: str) -> Any:
+def _setting(section: str, default: Any, help: str, *, secret: bool = False) -> Any:
     metadata = {"section": section, "help": help}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,19 @@ class Settings:
     )
     environments_timeout: float = _setting(
         "environments", 1800.0, "Seconds that preparing an environment may take."
+    )
+    secrets_key: str = _setting(
+        "secrets",
+        "",
+        "Keys for what is encrypted at rest: 32 bytes each in base64; the first one encrypts, all "
+        "decrypt. Empty: see the next one.",
+        secret=True,
+    )
+    secrets_key_command: str = _setting(
+        "secrets",
+        "",
+        "A command, run once at start without a shell, that prints these keys. Empty: the file "
+        "keys/secrets.key in the data directory.",
     )
     retention_age: str = _setting(
         "retention", "90d", "How long the log and artifacts of an ended run are kept; 0: for ever."

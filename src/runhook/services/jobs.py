@@ -11,7 +11,7 @@ from runhook.errors import Conflict, Invalid, NotFound
 from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run
-from runhook.services import audit
+from runhook.services import audit, secrets
 from runhook.services.access import require, visible_owners
 from runhook.services.validation import field_errors
 from runhook.store import identities, jobs, runs
@@ -63,6 +63,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     """A new job. Conflict if its owner has one of that name."""
     owner = _owner(caller, spec)
     require(caller, "jobs:write", owner, what=f"owner {owner}")
+    secrets.require_attachable(tx, caller, owner, spec)
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
@@ -78,6 +79,7 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
         raise Conflict("cannot move a job to another owner: delete it and create it there")
     if spec.recipe_spec() == job.spec.recipe_spec():
         return job
+    secrets.require_attachable(tx, caller, job.owner, spec)
     if spec.name != job.name:
         _require_free(tx, job.owner, spec.name)
     changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)

@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from runhook import __version__
 from runhook.api.call import Route
 from runhook.api.schedules import Backfill
 from runhook.gate import is_public
 from runhook.model.git_access import NewCredential
 from runhook.model.job import JobSpec
+from runhook.model.secret import AttachmentChange, NewAttachment, NewSecret, SecretChange
 
 ERROR = {
     "type": "object",
@@ -61,6 +64,42 @@ RECIPE = {
         "spec": {"$ref": "#/components/schemas/JobSpec"},
         "state": {"type": "object", "readOnly": True},
     },
+}
+
+
+SECRET = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("id", "name"), TEXT),
+        "owner": {"type": "object"},
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+        "access": {"enum": ["owner", "org"]},
+        "editable": {"type": "boolean"},
+        "warnings": {"type": "array", "items": TEXT},
+    },
+}
+SECRET_ATTACHMENT = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("id", "location", "description"), TEXT),
+        "created_at": MOMENT,
+        "attachment_type": {"enum": ["environment_variable", "file"]},
+        "secret": {"oneOf": [{"$ref": "#/components/schemas/Secret"}, {"type": "null"}]},
+    },
+}
+SECRET_MODELS: dict[str, type[BaseModel]] = {
+    "SecretCreate": NewSecret,
+    "SecretUpdate": SecretChange,
+    "SecretAttachmentCreate": NewAttachment,
+    "SecretAttachmentUpdate": AttachmentChange,
+}
+LISTS = {
+    "Job": "jobs",
+    "Run": "runs",
+    "Recipe": "recipes",
+    "Secret": "secrets",
+    "SecretAttachment": "secret_attachments",
 }
 
 
@@ -147,13 +186,14 @@ def _reference(name: str) -> dict[str, str]:
 def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     spec = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = spec.pop("$defs", {})
-    lists = {
-        f"{name}List": _list_of(name, plural)
-        for name, plural in (("Job", "jobs"), ("Run", "runs"), ("Recipe", "recipes"))
-    }
+    lists = {f"{name}List": _list_of(name, plural) for name, plural in LISTS.items()}
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     named["Backfill"] = Backfill.model_json_schema()
+    named |= {"Secret": SECRET, "SecretAttachment": SECRET_ATTACHMENT}
+    for name, model in SECRET_MODELS.items():
+        named[name] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts |= named[name].pop("$defs", {})
     used = {name for route in routes for name in (route.body, route.answer) if name}
     plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}
     return {**plain, **named, **lists, **parts, "Start": START}

@@ -12,7 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from runhook.api import git, hooks, jobs, meta, recipes, retention, runs, schedules, users
+from runhook.api import (
+    git,
+    hooks,
+    jobs,
+    meta,
+    recipes,
+    retention,
+    runs,
+    schedules,
+    secrets,
+    users,
+)
 from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
 from runhook.services.site import Server
 
@@ -215,6 +226,7 @@ ROUTES: tuple[Route, ...] = (
     *git.ROUTES,
     *hooks.ROUTES,
     *retention.ROUTES,
+    *secrets.ROUTES,
 )
 
 

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from runhook.errors import RunhookError
 from runhook.services.site import Server
-from runhook.web import git, jobs, runs, session, stream
+from runhook.web import git, jobs, runs, secrets, session, stream
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
@@ -43,6 +43,10 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", "/dash/git/credentials/{credential_id}/delete", "git:write", git.delete_credential),
     ("POST", "/dash/git/hosts/{host_id}/confirm", "hosts:write", git.confirm_host),
     ("POST", "/dash/git/hosts/{host_id}/delete", "hosts:write", git.delete_host),
+    ("GET", "/dash/secrets", "secrets:read", secrets.secrets_page),
+    ("POST", "/dash/secrets", "secrets:write", secrets.add_secret),
+    ("POST", "/dash/secrets/{secret_id}", "secrets:write", secrets.change_secret),
+    ("POST", "/dash/secrets/{secret_id}/delete", "secrets:write", secrets.delete_secret),
 )
 
 

@@ -20,8 +20,11 @@ def test_user_tokens_differ_by_account_and_rotation_and_stay() -> None:
 
 def test_only_genuine_run_tokens_name_their_attempt() -> None:
     token = KEYS.run_token("a" * 32)
-    assert KEYS.attempt_of(token) == "a" * 32
-    for forged in (token[:-1] + "x", token + "x", "rhr_" + "a" * 64, "", "é" * 40, "\ud800"):
+    assert KEYS.attempt_of(token) == ("a" * 32, 0)
+    assert KEYS.attempt_of(KEYS.run_token("a" * 32, 258)) == ("a" * 32, 258)
+    rotated = token[:36] + "00000001" + token[44:]
+    cut = token[:-1] + ("0" if token[-1] != "0" else "1")
+    for forged in (cut, rotated, token + "x", "rhr_" + "a" * 72, "", "é" * 40, "\ud800"):
         assert KEYS.attempt_of(forged) is None
 
 

@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -44,9 +45,11 @@ from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.services.site import Server, Site
 from runhook.settings import FIELDS, Settings, env_name, pools_of
+from runhook.signon.configuration import sign_on_of
 from runhook.store import sealed
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
+from runhook.uses import Uses
 from runhook.web.pages import error_page, page_routes
 
 logger = logging.getLogger("runhook")
@@ -111,6 +114,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         clock=utc_now,
         rules=rules,
         disk=disk,
+        sign_on=sign_on_of(_section(settings, "oidc")),
     )
     executor = LocalExecutor(sockets)
     return Runhook(
@@ -122,7 +126,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         watchdog=Watchdog(database),
         pruner=Pruner(database, site, rules),
         sweeper=Sweeper(database, site, rules, disk),
-        application=Gate(_application(server), server),
+        application=Gate(_application(server), server, Uses(database)),
     )
 
 
@@ -138,8 +142,14 @@ def _places(settings: Settings) -> Places:
 
 
 def _rules(settings: Settings) -> Rules:
-    names = [name for name in FIELDS if name.startswith("retention_")]
-    return Rules.of({name.removeprefix("retention_"): getattr(settings, name) for name in names})
+    return Rules.of(_section(settings, "retention"))
+
+
+def _section(settings: Settings, section: str) -> dict[str, Any]:
+    """The settings of a section by their keys."""
+    prefix = f"{section}_"
+    names = [name for name in FIELDS if name.startswith(prefix)]
+    return {name.removeprefix(prefix): getattr(settings, name) for name in names}
 
 
 def _application(server: Server) -> Starlette:
@@ -255,7 +265,8 @@ def rotate_key(settings: Settings) -> Rotated:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; the runs that live then go on and are found again."""
-    os.environ.pop(env_name("secrets_key"), None)  # it is read: no runner is to inherit it
+    for name in (each.name for each in FIELDS.values() if not each.repr):
+        os.environ.pop(env_name(name), None)  # it is read: no runner is to inherit a secret
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

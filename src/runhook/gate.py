@@ -18,6 +18,7 @@ from runhook.errors import Forbidden, Malformed, RunhookError, Unauthorized
 from runhook.model.access import Caller
 from runhook.services import identities
 from runhook.services.site import Server
+from runhook.uses import Uses
 
 PUBLIC = frozenset(
     {
@@ -26,8 +27,11 @@ PUBLIC = frozenset(
         "/api/docs",
         "/api/auth/login",
         "/api/auth/logout",
+        "/api/auth/token",  # its handler asks for a refresh token instead
         "/api/hooks/{job_id}/{name}",  # its handler asks for a signature instead
         "/dash/sign-in",
+        "/dash/sign-in/sso",
+        "/dash/sign-in/sso/callback",
         "/favicon.ico",
     }
 )
@@ -58,6 +62,7 @@ class Gate:
 
     app: ASGIApp
     server: Server
+    uses: Uses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,14 +91,15 @@ class Gate:
             raise Malformed("an address may not hold a NUL character")
         if is_public(request.url.path):
             return
-        caller = await self._caller(request)
-        request.state.caller = replace(caller, address=address_of(request))
+        caller = replace(await self._caller(request), address=address_of(request))
+        request.state.caller = caller
+        self.uses.note(caller, self.server.clock())
 
     async def _caller(self, request: Request) -> Caller:
         database, keys, now = self.server.database, self.server.keys, self.server.clock()
         token = token_of(request.headers)
         if token is not None:
-            return await database.read(lambda tx: identities.caller_of_token(tx, keys, token))
+            return await database.read(lambda tx: identities.caller_of_token(tx, keys, token, now))
         session = session_of(request)
         if session is None:
             raise Unauthorized(hint=identities.HOW)

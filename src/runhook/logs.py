@@ -18,9 +18,9 @@ from runhook.runner.inotify import Growth
 
 BLOCK = 64 * 1024
 HEARTBEAT_SECONDS = 15.0
-TOKEN_PREFIX, TOKEN_DIGITS = b"rhr_", 64
+TOKEN_PREFIX, TOKEN_DIGITS = b"rhr_", 72
 TOKEN_BYTES = len(TOKEN_PREFIX) + TOKEN_DIGITS
-TOKEN = re.compile(rb"rhr_([0-9a-f]{1,64})")
+TOKEN = re.compile(rb"rhr_([0-9a-f]{1,72})")
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,34 @@ class Settings:
     environments_timeout: float = _setting(
         "environments", 1800.0, "Seconds that preparing an environment may take."
     )
+    oidc_issuer: str = _setting(
+        "oidc",
+        "",
+        "Sign-in provider (OpenID Connect), such as https://id.example.org; empty: none.",
+    )
+    oidc_client_id: str = _setting("oidc", "", "What this server is called at the provider.")
+    oidc_client_secret: str = _setting(
+        "oidc", "", "The secret that the provider gave to this server.", secret=True
+    )
+    oidc_client_secret_file: str = _setting("oidc", "", "A file that holds the secret, instead.")
+    oidc_scopes: str = _setting("oidc", "openid profile email", "What is asked for.")
+    oidc_name_claim: str = _setting(
+        "oidc", "preferred_username", "Claim with the name of a new account; else the address's."
+    )
+    oidc_groups_claim: str = _setting("oidc", "groups", "Claim with somebody's groups.")
+    oidc_groups: str = _setting(
+        "oidc", "", "Groups there and roles here, such as staff=data:editor, root=*:admin."
+    )
+    oidc_allowed_domains: str = _setting(
+        "oidc", "", "Only people with addresses there, such as example.org, example.com."
+    )
+    oidc_auto_create: bool = _setting(
+        "oidc", True, "Make an account at somebody's first sign-in; else only linked ones open."
+    )
+    oidc_label: str = _setting("oidc", "Sign in with single sign-on", "What the button says.")
+    oidc_only: bool = _setting(
+        "oidc", False, "Passwords open nothing; one-time links and tokens still do."
+    )
     secrets_key: str = _setting(
         "secrets",
         "",

@@ -16,6 +16,7 @@ PUBLIC_API = {
     "/api/docs",
     "/api/auth/login",
     "/api/auth/logout",
+    "/api/auth/token",
     "/api/hooks/{job_id}/{name}",
 }
 NOBODY = "0" * 32
@@ -36,6 +37,9 @@ def test_what_is_public_but_signed_answers_401_by_itself(shared_api: Api) -> Non
     url = f"{shared_api.server.url}/api/hooks/{NOBODY}/name"
     for headers in ({}, {"Authorization": f"token {shared_api.token}"}):
         assert requests.post(url, headers=headers, timeout=20).status_code == 401
+        grant = {"grant_type": "refresh_token", "refresh_token": NOBODY}
+        refresh = f"{shared_api.server.url}/api/auth/token"
+        assert requests.post(refresh, headers=headers, json=grant, timeout=20).status_code == 401
 
 
 @pytest.mark.parametrize("route", CLOSED, ids=lambda route: f"{route.method} {route.path}")

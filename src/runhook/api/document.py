@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from runhook import __version__
 from runhook.api.call import Route
 from runhook.api.schedules import Backfill
+from runhook.api.token_shapes import SCHEMAS as TOKENS
 from runhook.gate import is_public
 from runhook.model.git_access import NewCredential
 from runhook.model.job import JobSpec
@@ -65,6 +66,19 @@ RECIPE = {
         "state": {"type": "object", "readOnly": True},
     },
 }
+AUDIT = {
+    "type": "object",
+    "properties": {
+        "id": COUNT,
+        "at": {"type": "string", "format": "date-time"},
+        "user_id": MAYBE_TEXT,
+        **dict.fromkeys(
+            "user_name via address action kind object_id object_name owner".split(), TEXT
+        ),
+        "before": {"description": "What there was of what the change is about."},
+        "after": {"description": "What there is of it now; of a start, its facts."},
+    },
+}
 
 
 SECRET = {
@@ -98,6 +112,7 @@ LISTS = {
     "Job": "jobs",
     "Run": "runs",
     "Recipe": "recipes",
+    "Audit": "entries",
     "Secret": "secrets",
     "SecretAttachment": "secret_attachments",
 }
@@ -188,12 +203,14 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     parts = spec.pop("$defs", {})
     lists = {f"{name}List": _list_of(name, plural) for name, plural in LISTS.items()}
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
+    named["Audit"] = AUDIT
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     named["Backfill"] = Backfill.model_json_schema()
     named |= {"Secret": SECRET, "SecretAttachment": SECRET_ATTACHMENT}
     for name, model in SECRET_MODELS.items():
         named[name] = model.model_json_schema(ref_template="#/components/schemas/{model}")
         parts |= named[name].pop("$defs", {})
+    named |= TOKENS
     used = {name for route in routes for name in (route.body, route.answer) if name}
     plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}
     return {**plain, **named, **lists, **parts, "Start": START}

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from runhook.api.call import PUBLIC, Call, Json, Route
 from runhook.api.shapes import run_url
 from runhook.errors import Malformed
+from runhook.gate import address_of
 from runhook.model.job import Job
 from runhook.model.run import Run, RunState
 from runhook.model.signature import Delivery, secret_text
@@ -30,7 +31,8 @@ async def receive(call: Call) -> Response:
     if wanted.ignored:
         return Json({"started": False, "reason": wanted.ignored})
     call.server.site.capacity.require_room()
-    run = await call.write(lambda tx: hooks.start(tx, job, hook, delivery, wanted.parameters))
+    address, values = address_of(call.request), wanted.parameters
+    run = await call.write(lambda tx: hooks.start(tx, job, hook, delivery, values, address))
     return _started(call, run, wanted.notes)
 
 

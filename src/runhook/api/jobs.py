@@ -150,4 +150,4 @@ async def _paused(call: Call, paused: bool) -> Response:
 
 async def _answer(call: Call, job: Job, status: int = 200) -> Response:
     view = (await call.read(lambda tx: jobs.views(tx, [job], RECENT)))[0]
-    return Json(job_json(call.server, view), status_code=status)
+    return Json(job_json(call.server, jobs.for_eyes(call.caller, view)), status_code=status)

@@ -28,6 +28,8 @@ async def prune(call: Call) -> Response:
     """The same answer, and the loops that remove it are woken: they go on after it."""
     require_admin(call.caller, "retention:write")
     going = await _what_goes(call)
+    runs, size = len(going["runs"]), going["bytes"]
+    await call.write(lambda tx: retention.note_pruning(tx, call.caller, runs, size, call.now))
     call.server.bus.publish("prune")
     return Json(going, status_code=202)
 

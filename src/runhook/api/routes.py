@@ -13,15 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 
 from runhook.api import (
+    audit,
     git,
     hooks,
     jobs,
     meta,
     recipes,
     retention,
+    run_tokens,
     runs,
     schedules,
     secrets,
+    tokens,
     users,
 )
 from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
@@ -226,6 +229,9 @@ ROUTES: tuple[Route, ...] = (
     *git.ROUTES,
     *hooks.ROUTES,
     *retention.ROUTES,
+    *tokens.ROUTES,
+    *run_tokens.ROUTES,
+    *audit.ROUTES,
     *secrets.ROUTES,
 )
 

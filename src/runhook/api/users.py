@@ -24,7 +24,7 @@ async def token(call: Call) -> Response:
 
 async def rotate_token(call: Call) -> Response:
     keys = call.server.keys
-    value = await call.write(lambda tx: identities.rotate_token(tx, keys, call.caller))
+    value = await call.write(lambda tx: identities.rotate_token(tx, keys, call.caller, call.now))
     return Json({"token": value}, headers={"Cache-Control": "no-store"})
 
 

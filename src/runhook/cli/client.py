@@ -180,6 +180,42 @@ class Client:
         """The webhooks of a job, with their addresses and secrets."""
         return list(self._ask("GET", f"/api/jobs/{self.job_id(job)}/webhooks")["webhooks"])
 
+    def tokens(self) -> Iterator[Json]:
+        """Your named tokens, newest first; not what opens them."""
+        yield from self._pages("/api/tokens", "tokens", {})
+
+    def make_token(
+        self,
+        description: str,
+        *,
+        scope: str | None,
+        expires_in: int | None = None,
+        refresh_expires_in: int | None = None,
+    ) -> Json:
+        """A new token: its record with `access_token` and, if `refresh_expires_in` (seconds) is
+        given, `refresh_token`. `scope` None is all that you may; `expires_in` None is for ever."""
+        body = {"description": description, "scope": scope, "expires_in": expires_in}
+        return self._ask(
+            "POST", "/api/tokens", json={**body, "refresh_expires_in": refresh_expires_in}
+        )
+
+    def revoke_token(self, token_id: str) -> None:
+        """End a token."""
+        self._ask("DELETE", f"/api/tokens/{token_id}")
+
+    def audit(self, **filters: str) -> Iterator[Json]:
+        """Audit entries, newest first; `filters` as the API has them, `from` written `from_`."""
+        yield from self._pages("/api/audit", "entries", _query(filters))
+
+    def export_audit(self, form: str = "jsonl", **filters: str) -> Iterator[bytes]:
+        """The bytes of an export of the audit log, oldest first, as `jsonl` or `csv`."""
+        query = {**_query(filters), "format": form}
+        try:
+            with self._stream("/api/audit/export", query) as answer:
+                yield from answer.iter_bytes()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from None
+
     def sign_in_link(self, page: str = "/dash") -> str:
         """A one-time link that signs a browser in and shows `page`."""
         return str(self._ask("POST", "/api/user/sign-in-link", json={"next": page})["url"])
@@ -257,6 +293,11 @@ class _Opened:
 
     def __exit__(self, *error: Any) -> None:
         self._stream.__exit__(*error)
+
+
+def _query(filters: Mapping[str, str]) -> dict[str, str]:
+    """Words of a query for named arguments: `from` is no name in Python, `from_` is."""
+    return {name.rstrip("_"): value for name, value in filters.items() if value}
 
 
 def _is_id(text: str) -> bool:

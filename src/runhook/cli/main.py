@@ -11,11 +11,13 @@ from typing import Any
 import click
 
 from runhook import __version__
+from runhook.cli.audit import audit
 from runhook.cli.client import Client, ClientError
 from runhook.cli.login import Login, current_login, keep_login
 from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
 from runhook.cli.recipe import RecipeError, read_recipe
 from runhook.cli.secrets import secrets
+from runhook.cli.tokens import tokens
 from runhook.errors import RunhookError, SettingsError
 from runhook.model.quantity import shown_bytes
 from runhook.settings import Settings, load
@@ -384,6 +386,10 @@ def prune(obj: Login, dry_run: bool, json_wanted: bool) -> None:
     click.echo(f"{shown_bytes(going['bytes'])} {verb}; {free} free", err=True)
     if going["disk"]:
         click.echo(f"Note: {going['disk']}", err=True)
+
+
+cli.add_command(tokens)
+cli.add_command(audit)
 
 
 def main() -> None:

@@ -45,7 +45,10 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
     given = attached.for_run(tx, keys, job, version)
     secrets = Secrets(
         credentials=dict(credentials.values()),
-        variables={"RUNHOOK_TOKEN": keys.run_token(attempt.id), "RUNHOOK_URL": site.url},
+        variables={
+            "RUNHOOK_TOKEN": keys.run_token(attempt.id, job.token_rotation),
+            "RUNHOOK_URL": site.url,
+        },
         known_hosts=git_access.known_hosts_text(tx),
         attached=given.variables,
         files=given.files,

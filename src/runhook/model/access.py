@@ -67,7 +67,8 @@ class Caller:
     `owner` is its own identity, `roles` its memberships. `scopes` None means everything the account
     may do; else only the actions named, such as `runs:read` or, for one job alone,
     `jobs:start:<job id>`. `run_id` is set when a run speaks for itself with its run token. `via`
-    and `address` are for the audit log: which credential it was, and where it came from.
+    and `address` are for the audit log: which credential it was, and where it came from. `token_id`
+    is the named token's, if it is one.
     """
 
     user_id: str
@@ -79,6 +80,7 @@ class Caller:
     roles: Mapping[str, Role] = field(default_factory=dict)
     via: str = ""
     address: str = ""
+    token_id: str | None = None
 
     def role_on(self, owner: str) -> Role | None:
         """The caller's role on an owner's things; None if they are not to be seen."""

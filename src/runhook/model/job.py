@@ -23,6 +23,7 @@ from runhook.model.limits import Limits
 from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
 from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule
+from runhook.model.scope import LONGEST_SCOPE
 from runhook.model.secret import SecretAttachment, check_attachments
 from runhook.model.source import Repository, workspace_path
 from runhook.model.trigger import After, StartedBy, Webhook
@@ -116,7 +117,11 @@ class JobSpec(BaseModel):
     start_dind: bool | None = None
     dask_cluster: Any = None
     shared_folders: list[Any] | None = None
-    token_scope: str | None = None
+    token_scope: str | None = Field(
+        default=None,
+        max_length=LONGEST_SCOPE,
+        description="What a run may do with its own token; default: look, start and cancel.",
+    )
 
     @model_validator(mode="after")
     def _check_work(self) -> Self:
@@ -171,9 +176,11 @@ class JobSpec(BaseModel):
         """Both forms of one thing may be given, as long as they say the same."""
         if self.schedule:
             Schedule(cron=self.schedule)
-            if self.schedules and self.schedules[0].cron != self.schedule:
+            first = self.schedules[0].cron if self.schedules else None
+            if self.schedules is not None and first != self.schedule:
                 raise ValueError("schedule: differs from schedules[0].cron; give only one of them")
-        if self.retries is not None and self.retry and self.retry.count != self.retries:
+        count = self.retry.count if self.retry and "count" in self.retry.model_fields_set else None
+        if self.retries is not None and count is not None and count != self.retries:
             raise ValueError("retries: differs from retry.count; give only one of them")
         meant = CONCURRENCY.get(self.concurrency_policy or "")
         if meant and self.overlap and meant != self.overlap:
@@ -229,7 +236,8 @@ class JobSpec(BaseModel):
     @property
     def retrying(self) -> Retry:
         """When an attempt is followed by another one."""
-        return self.retry or Retry(count=self.retries or 0)
+        given = self.retry or Retry()
+        return given if self.retries is None else given.model_copy(update={"count": self.retries})
 
     @property
     def repositories(self) -> list[Repository]:
@@ -261,7 +269,6 @@ class JobSpec(BaseModel):
             "start_dind": self.start_dind,
             "dask_cluster": self.dask_cluster,
             "shared_folders": self.shared_folders,
-            "token_scope": self.token_scope,
         }
         return [
             *(
@@ -278,7 +285,8 @@ class JobSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as stored: its present definition and who it belongs to."""
+    """A job as stored: its present definition and who it belongs to. Tokens of its runs that were
+    made under another `token_rotation` open nothing."""
 
     id: str
     owner: str
@@ -288,3 +296,4 @@ class Job:
     created_at: datetime
     updated_at: datetime
     created_by: str | None
+    token_rotation: int = 0

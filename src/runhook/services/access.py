@@ -42,6 +42,16 @@ def require_scope(caller: Caller, action: str, job_id: str | None = None) -> Non
         )
 
 
+def require_whole(caller: Caller) -> None:
+    """Raise Forbidden for a credential with a scope, whatever the scope says: what is asked for
+    would open more than it does, such as the user token or a session."""
+    if caller.scopes is not None:
+        raise Forbidden(
+            "a token with a scope may not be used for this",
+            hint="Use your user token, or sign in.",
+        )
+
+
 def require_admin(caller: Caller, action: str) -> None:
     """Raise unless the caller administers the server."""
     assert action in SERVER_ACTIONS, f"{action} is no action of administrators"

@@ -100,6 +100,7 @@ def _record_credential(
     tx: Transaction, caller: Caller, verb: str, info: GitCredentialInfo, now: datetime
 ) -> None:
     about = {"kind": info.kind, "url_prefix": info.url_prefix, "username": info.username}
+    gone = verb == "deleted"
     audit.record(
         tx,
         caller,
@@ -109,7 +110,8 @@ def _record_credential(
         id=info.id,
         name=info.name,
         owner=info.owner,
-        after=about,
+        before=about if gone else None,
+        after=None if gone else about,
     )
 
 
@@ -211,7 +213,7 @@ def confirm_host(tx: Transaction, caller: Caller, host_id: str, now: datetime) -
 def _record_host(
     tx: Transaction, caller: Caller, verb: str, host: KnownHost, now: datetime
 ) -> None:
-    about = {"fingerprint": host.fingerprint}
+    about, gone = {"fingerprint": host.fingerprint}, verb == "forgotten"
     audit.record(
         tx,
         caller,
@@ -220,7 +222,8 @@ def _record_host(
         kind="host-key",
         id=host.id,
         name=host.host,
-        after=about,
+        before=about if gone else None,
+        after=None if gone else about,
     )
 
 

@@ -80,10 +80,17 @@ def wanted(hook: Webhook, delivery: Delivery, payload: dict[str, Any]) -> Wanted
 
 
 def start(
-    tx: Transaction, job: Job, hook: Webhook, delivery: Delivery, parameters: Mapping[str, Any]
+    tx: Transaction,
+    job: Job,
+    hook: Webhook,
+    delivery: Delivery,
+    parameters: Mapping[str, Any],
+    address: str = "",
 ) -> Run:
-    """The run that a genuine delivery starts; of a delivery that came before, the run of then."""
-    caller = Caller(job.created_by or "", f"webhook {hook.webhook}", job.owner, via="webhook")
+    """The run that a genuine delivery starts; of a delivery that came before, the run of then.
+    `address` is where it came from."""
+    name = f"webhook {hook.webhook}"
+    caller = Caller(job.created_by or "", name, job.owner, via="webhook", address=address)
     sent = delivery_id(hook, delivery)
     key = f"webhook/{hook.webhook}/{sent}" if sent else None
     request = runs.StartRequest(Trigger.WEBHOOK, parameters, key)

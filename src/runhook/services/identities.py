@@ -2,19 +2,22 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from runhook.errors import SettingsError, Unauthorized
 from runhook.keys import Keys, random_credential
-from runhook.model.access import RUN_SCOPES, Caller, User
-from runhook.services.access import require_scope
-from runhook.store import attempts, identities, jobs, runs
+from runhook.model.access import Caller, User
+from runhook.services import audit, run_tokens, tokens
+from runhook.services.access import require_scope, require_whole
+from runhook.store import identities
 from runhook.store.database import Transaction
 from runhook.store.tables import new_id
 
 ADMINISTRATOR = "admin"
 SESSION_LASTS = timedelta(days=14)
 LINK_LASTS = timedelta(hours=24)
+USER_TOKEN = re.compile(r"[0-9a-f]{32}")
 HOW = "Send 'Authorization: token …' with your user token; `runhook token` on the server prints it."
 
 
@@ -47,17 +50,36 @@ def _require_fitting(tx: Transaction, keys: Keys, user: User) -> None:
 def user_token(tx: Transaction, keys: Keys, caller: Caller) -> str:
     """The caller's user token: the same value until it is rotated."""
     require_scope(caller, "user:token")
+    require_whole(caller)
     user = _account(tx, caller)
     return keys.user_token(user.id, user.token_rotation)
 
 
-def rotate_token(tx: Transaction, keys: Keys, caller: Caller) -> str:
+def rotate_token(tx: Transaction, keys: Keys, caller: Caller, now: datetime) -> str:
     """A new user token; the old one opens nothing any more."""
     require_scope(caller, "user:token")
+    require_whole(caller)
     user = _account(tx, caller)
     token = keys.user_token(user.id, user.token_rotation + 1)
     identities.set_token(tx, user.id, token, user.token_rotation + 1)
+    _record(tx, caller, "token.rotated", user, now)
     return token
+
+
+def _record(
+    tx: Transaction, caller: Caller, action: str, user: User, now: datetime, after: Any = None
+) -> None:
+    audit.record(
+        tx,
+        caller,
+        action,
+        now,
+        kind="user",
+        id=user.id,
+        name=user.name,
+        owner=user.owner,
+        after=after,
+    )
 
 
 def account(tx: Transaction, caller: Caller) -> tuple[User, datetime]:
@@ -73,37 +95,25 @@ def _account(tx: Transaction, caller: Caller) -> User:
     return user
 
 
-def caller_of_token(tx: Transaction, keys: Keys, token: str) -> Caller:
-    """Who holds `token`: a user token, or the token of a run that still lives.
+def caller_of_token(tx: Transaction, keys: Keys, token: str, now: datetime) -> Caller:
+    """Who holds `token`: a user token, a named token, or the token of a run that still lives.
 
-    Raises Unauthorized, with the same sentence whatever is wrong with it.
+    Raises Unauthorized, with the same sentence whatever is wrong with it; only a genuine named
+    token is told that it has expired.
     """
-    if re.fullmatch(r"[0-9a-f]{32}", token):
-        user = identities.find_user_by_token(tx, token)
-        if user and not user.disabled:
-            return _caller(tx, user, "user token")
-    attempt_id = keys.attempt_of(token)
-    caller = _caller_of_attempt(tx, attempt_id) if attempt_id else None
+    user = _user_of_token(tx, token)
+    if user:
+        return _caller(tx, user, "user token")
+    caller = tokens.caller_of(tx, token, now) or run_tokens.caller_of(tx, keys, token)
     if caller is None:
         raise Unauthorized("the token is not valid", hint=HOW)
     return caller
 
 
-def _caller_of_attempt(tx: Transaction, attempt_id: str) -> Caller | None:
-    """A run acts for its job's owner, within `RUN_SCOPES`, until its attempt has finished."""
-    attempt = attempts.get_attempt(tx, attempt_id)
-    run = runs.get_run(tx, attempt.run_id) if attempt and attempt.finished_at is None else None
-    job = jobs.get_job(tx, run.job_id) if run else None
-    if run is None or job is None:
-        return None
-    return Caller(
-        user_id=run.started_by or "",
-        name=f"run {run.number} of {job.name}",
-        owner=job.owner,
-        scopes=RUN_SCOPES,
-        run_id=run.id,
-        via="run token",
-    )
+def _user_of_token(tx: Transaction, token: str) -> User | None:
+    """Whose user token this is, if it is one of an account in use."""
+    user = identities.find_user_by_token(tx, token) if USER_TOKEN.fullmatch(token) else None
+    return None if user is None or user.disabled else user
 
 
 def caller_of_session(tx: Transaction, session_id: str, now: datetime) -> Caller:
@@ -121,9 +131,11 @@ def _caller(tx: Transaction, user: User, via: str, scopes: frozenset[str] | None
 def make_sign_in_link(tx: Transaction, caller: Caller, now: datetime) -> str:
     """A one-time token that signs a browser in as the caller, for one day."""
     require_scope(caller, "user:token")
-    token = random_credential()
+    require_whole(caller)
+    user, token = _account(tx, caller), random_credential()
     identities.delete_expired(tx, now)
-    identities.insert_sign_in_link(tx, token, caller.user_id, now, now + LINK_LASTS)
+    identities.insert_sign_in_link(tx, token, user.id, now, now + LINK_LASTS)
+    _record(tx, caller, "link.made", user, now, {"purpose": "sign-in"})
     return token
 
 
@@ -131,7 +143,7 @@ def first_sign_in(tx: Transaction, user: User, now: datetime) -> str | None:
     """A one-time token for `user` as long as nobody is signed in, else None."""
     if identities.anybody_signed_in(tx, now):
         return None
-    return make_sign_in_link(tx, user.caller(), now)
+    return make_sign_in_link(tx, user.caller(via="start of the server"), now)
 
 
 def link_url(base: str, token: str, target: str = "/dash") -> str:
@@ -151,11 +163,12 @@ def open_session(tx: Transaction, link_token: str, now: datetime) -> str:
 
 
 def sign_in_with_token(tx: Transaction, keys: Keys, token: str, now: datetime) -> str:
-    """The id of a new session for whoever holds a user token (never a run's)."""
-    caller = caller_of_token(tx, keys, token)
-    if caller.run_id is not None:
+    """The id of a new session for whoever holds a user token (never a named one, nor a run's: a
+    session has no scope)."""
+    user = _user_of_token(tx, token)
+    if user is None:
         raise Unauthorized("the token is not valid", hint=HOW)
-    return _session(tx, caller.user_id, now)
+    return _session(tx, user.id, now)
 
 
 def _session(tx: Transaction, user_id: str, now: datetime) -> str:

@@ -1,7 +1,7 @@
 """Defining jobs: create, change, apply a recipe, delete, pause; and looking at them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,14 @@ from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run
 from runhook.services import audit, secrets
 from runhook.services.access import require, visible_owners
+from runhook.services.scopes import require_run_scope
 from runhook.services.validation import field_errors
 from runhook.store import identities, jobs, runs
 from runhook.store.database import Transaction
 from runhook.store.jobs import ArmedSchedule, JobVersion
 from runhook.store.runs import Activity, Duration
+
+VARIABLES = "environment_variables"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     """A new job. Conflict if its owner has one of that name."""
     owner = _owner(caller, spec)
     require(caller, "jobs:write", owner, what=f"owner {owner}")
+    require_run_scope(spec.token_scope)
     secrets.require_attachable(tx, caller, owner, spec)
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
@@ -79,13 +83,13 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
         raise Conflict("cannot move a job to another owner: delete it and create it there")
     if spec.recipe_spec() == job.spec.recipe_spec():
         return job
+    require_run_scope(spec.token_scope)
     secrets.require_attachable(tx, caller, job.owner, spec)
     if spec.name != job.name:
         _require_free(tx, job.owner, spec.name)
     changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
-    before, after = _difference(_told(job.spec), _told(spec))
-    _record(tx, caller, "job.changed", changed, now, before, after)
+    _record(tx, caller, "job.changed", changed, now, *_difference(job.spec, spec))
     return changed
 
 
@@ -115,7 +119,9 @@ def delete(
             hint="Cancel its runs first, or pass allow_active=true.",
         )
     for run in active:
-        runs.wish_cancelled(tx, run, now, "its job was deleted")
+        reason = "its job was deleted"
+        if runs.wish_cancelled(tx, run, now, reason):
+            audit.record_run(tx, caller, "run.cancelled", run, job, now, {"reason": reason})
     jobs.mark_deleted(tx, job.id, now)
     _record(tx, caller, "job.deleted", job, now, before=_told(job.spec))
 
@@ -195,6 +201,15 @@ def views(tx: Transaction, found: list[Job], recent: int = 1, durations: int = 0
     ]
 
 
+def for_eyes(caller: Caller, view: JobView) -> JobView:
+    """The view, or, for a credential that may use the job but not read it, the view without its
+    definition: such a token is answered, but learns nothing."""
+    if caller.scoped("jobs:read", view.job.id):
+        return view
+    bare = JobSpec.model_construct(name=view.job.name)
+    return replace(view, job=replace(view.job, spec=bare), schedules=[])
+
+
 def versions(tx: Transaction, caller: Caller, job_id: str) -> list[JobVersion]:
     """Every version of the definition, newest first."""
     return jobs.list_versions(tx, get(tx, caller, job_id).id)
@@ -227,21 +242,36 @@ def _told(spec: JobSpec) -> dict[str, Any]:
     """The definition as the audit log may hold it: of variables only the names, since people put
     into their values what they should not."""
     told = spec.recipe_spec()
-    if told.get("environment_variables"):
-        told["environment_variables"] = sorted(told["environment_variables"])
+    if told.get(VARIABLES):
+        told[VARIABLES] = dict.fromkeys(told[VARIABLES], "(a value)")
     return told
 
 
-def _difference(
+def _difference(old: JobSpec, new: JobSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of each only the fields that differ, and of the variables only those; that a value differs is
+    told, too."""
+    before, after = _told(old), _told(new)
+    was, now = old.recipe_spec().get(VARIABLES) or {}, new.recipe_spec().get(VARIABLES) or {}
+    for name in was.keys() & now.keys():
+        if was[name] != now[name]:
+            after[VARIABLES][name] = "(another value)"
+    fields = _only_different(before, after)
+    if VARIABLES in fields[0] and VARIABLES in fields[1]:
+        fields[0][VARIABLES], fields[1][VARIABLES] = _only_different(
+            fields[0][VARIABLES], fields[1][VARIABLES]
+        )
+    return fields
+
+
+def _only_different(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of each only the fields that differ."""
-    names = [n for n in {**before, **after} if before.get(n) != after.get(n)]
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return _only(before, names), _only(after, names)
 
 
 def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in names}
+    return {name: values[name] for name in names if name in values}
 
 
 def _owner(caller: Caller, spec: JobSpec) -> str:

@@ -7,10 +7,12 @@ at the same instant cannot both find room.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from runhook.model.access import Caller
 from runhook.model.job import Job
 from runhook.model.policy import Overlap
 from runhook.model.quantity import seconds
 from runhook.model.run import Run, RunState
+from runhook.services import audit
 from runhook.services.capacity import Capacity
 from runhook.store import attempts, queue, runs
 from runhook.store.database import Transaction
@@ -30,8 +32,9 @@ class Waiting:
         return f"{place}; {self.reason}" if self.reason else place
 
 
-def admit(tx: Transaction, job: Job, new: runs.NewRun) -> Run:
-    """Write the run: `queued`, or `skipped` with the reason if the overlap policy wants that."""
+def admit(tx: Transaction, caller: Caller, job: Job, new: runs.NewRun) -> Run:
+    """Write the run: `queued`, or `skipped` with the reason if the overlap policy wants that. What
+    it takes the place of is cancelled by `caller`."""
     patience = job.spec.queue_timeout
     if patience is not None:
         new = new.expiring(new.created_at + timedelta(seconds=seconds(patience)))
@@ -39,9 +42,15 @@ def admit(tx: Transaction, job: Job, new: runs.NewRun) -> Run:
     if reason:
         return runs.insert_run(tx, new, RunState.SKIPPED, reason)
     if new.overlap == Overlap.REPLACE:
-        for run in runs.active_runs(tx, job.id):
-            runs.wish_cancelled(tx, run, new.created_at, "replaced by a newer run")
+        _cancel_active(tx, caller, job, new.created_at)
     return runs.insert_run(tx, new)
+
+
+def _cancel_active(tx: Transaction, caller: Caller, job: Job, now: datetime) -> None:
+    reason = "replaced by a newer run"
+    for run in runs.active_runs(tx, job.id):
+        if runs.wish_cancelled(tx, run, now, reason):
+            audit.record_run(tx, caller, "run.cancelled", run, job, now, {"reason": reason})
 
 
 def _refusal(tx: Transaction, job: Job, overlap: Overlap) -> str | None:

@@ -14,7 +14,7 @@ from runhook.model.access import Caller
 from runhook.model.policy import Retention
 from runhook.model.quantity import byte_count, seconds, shown_bytes
 from runhook.model.run import Event, Run
-from runhook.services import runs
+from runhook.services import audit, runs
 from runhook.store import events, retention
 from runhook.store.database import Transaction
 from runhook.store.retention import JobUsage, KeptRun
@@ -188,7 +188,7 @@ def _of_all(
 def pin(tx: Transaction, caller: Caller, run_id: str, pinned: bool, now: datetime) -> Run:
     """Keep a run whatever the bounds say, or no longer; repeating it changes nothing. An active run
     may be pinned, for when it has ended. Conflict if its files are gone already."""
-    run = runs.get(tx, caller, run_id, "runs:write")
+    run, job = runs.get_with_job(tx, caller, run_id, "runs:write")
     if pinned and run.pruned_at:
         raise Conflict(
             f"cannot pin run {run.number} because its files were removed on {run.pruned_at:%F}",
@@ -197,5 +197,14 @@ def pin(tx: Transaction, caller: Caller, run_id: str, pinned: bool, now: datetim
     if retention.set_pinned(tx, run.id, pinned):
         kind = "pinned" if pinned else "unpinned"
         events.record(tx, Event(run.id, None, now, kind, {"by": caller.name}))
-        runs.record(tx, caller, f"run.{kind}", run, now)
+        audit.record_run(tx, caller, f"run.{kind}", run, job, now)
     return runs.get(tx, caller, run_id)
+
+
+def note_pruning(tx: Transaction, caller: Caller, runs: int, size: int, now: datetime) -> None:
+    """Put down that an administrator has what retention does not keep removed at once: so many
+    runs, and so many bytes in all."""
+    what = {"runs": runs, "bytes": size}
+    audit.record(
+        tx, caller, "retention.pruned", now, kind="retention", id="", name="retention", after=what
+    )

@@ -14,7 +14,7 @@ from runhook.model.waterfall import waterfall
 from runhook.services import audit, queue
 from runhook.services.access import require, visible_owners
 from runhook.services.capacity import Capacity
-from runhook.services.jobs import JobView
+from runhook.services.jobs import JobView, for_eyes
 from runhook.services.jobs import get as get_job
 from runhook.services.queue import Waiting
 from runhook.services.validation import nearest
@@ -73,12 +73,12 @@ class Started:
 def started(tx: Transaction, caller: Caller, run: Run) -> Started:
     """What to tell of a run that `start` returned. It has hardly begun, so little is looked up:
     this is the path that every caller waits for."""
-    job = get_job(tx, caller, run.job_id)
+    job = get_job(tx, caller, run.job_id, "jobs:start")
     schedules = jobs.list_schedules(tx, job.id) if job.spec.rules else []
     waiting = [job.id] if run.state == RunState.QUEUED else None
     doing = runs.activity(tx, [job.id], waiting)[job.id]
     return Started(
-        JobView(job, schedules, [run], doing, None),
+        for_eyes(caller, JobView(job, schedules, [run], doing, None)),
         RunView(run, job, [], [], caller.name, None),
     )
 
@@ -114,20 +114,24 @@ def start(
         pool=job.spec.pool,
         caused_by=request.caused_by,
     )
-    run = queue.admit(tx, job, new)
-    record(tx, caller, "run.started", run, now, {"parameters": run.parameters})
+    run = queue.admit(tx, caller, job, new)
+    skipped = run.state == RunState.SKIPPED
+    action = "run.skipped" if skipped else "run.started"
+    audit.record_run(tx, caller, action, run, job, now, _told(run))
     return run
 
 
-def record(
-    tx: Transaction, caller: Caller, action: str, run: Run, now: datetime, after: Any = None
-) -> None:
-    """Note in the audit log what somebody did with a run."""
-    job = jobs.get_job(tx, run.job_id)
-    name, owner = (f"run {run.number} of {job.name}", job.owner) if job else ("", "")
-    audit.record(
-        tx, caller, action, now, kind="run", id=run.id, name=name, owner=owner, after=after
-    )
+def _told(run: Run) -> dict[str, Any]:
+    """What the audit log says of a start."""
+    facts = {
+        "trigger": str(run.trigger),
+        "parameters": run.parameters,
+        "schedule": run.schedule_id,
+        "scheduled_for": run.scheduled_for.isoformat() if run.scheduled_for else None,
+        "caused_by": run.caused_by,
+        "reason": run.reason,
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _made_before(
@@ -144,45 +148,51 @@ def _made_before(
 
 
 def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
-    """Start the job of a run once more, as it is defined now, with the run's parameters as far as
-    they are still declared."""
+    """Start the job of a run once more, as it is defined now, with the run's logical time, and with
+    its parameters as far as they are still declared."""
     before = get(tx, caller, run_id)
     job = get_job(tx, caller, before.job_id, "jobs:start")
     declared = job.spec.parameters or {}
     kept = {name: value for name, value in before.parameters.items() if name in declared}
-    return start(tx, caller, job.id, StartRequest(Trigger.WEB, kept), now)
+    request = StartRequest(Trigger.WEB, kept, scheduled_for=before.scheduled_for)
+    return start(tx, caller, job.id, request, now)
 
 
 def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
     """Ask for the end of a run: a queued one is cancelled at once, a living one as soon as its
     process tree is gone. A finished run is returned unchanged."""
-    run = get(tx, caller, run_id, "runs:cancel")
-    _cancel(tx, caller, run, now)
+    run, job = get_with_job(tx, caller, run_id, "runs:cancel")
+    _cancel(tx, caller, run, job, now)
     return get(tx, caller, run_id, "runs:cancel")
 
 
-def _cancel(tx: Transaction, caller: Caller, run: Run, now: datetime) -> None:
+def _cancel(tx: Transaction, caller: Caller, run: Run, job: Job, now: datetime) -> None:
     if runs.wish_cancelled(tx, run, now, f"cancelled by {caller.name}"):
-        record(tx, caller, "run.cancelled", run, now)
+        audit.record_run(tx, caller, "run.cancelled", run, job, now)
 
 
 def cancel_all(tx: Transaction, caller: Caller, job_id: str, now: datetime) -> Job:
     """Cancel every active run of the job."""
     job = get_job(tx, caller, job_id, "runs:cancel")
     for run in runs.active_runs(tx, job.id):
-        _cancel(tx, caller, run, now)
+        _cancel(tx, caller, run, job, now)
     return job
 
 
 def get(tx: Transaction, caller: Caller, run_id: str, action: str = "runs:read") -> Run:
     """The run, if the caller may do `action` on it."""
+    return get_with_job(tx, caller, run_id, action)[0]
+
+
+def get_with_job(tx: Transaction, caller: Caller, run_id: str, action: str) -> tuple[Run, Job]:
+    """The same, and the job it is of."""
     run = runs.get_run(tx, run_id)
     job = jobs.get_job(tx, run.job_id) if run else None
     what = f"run {run_id}"
     if run is None or job is None:
         raise NotFound(f"there is no {what} here")
     require(caller, action, job.owner, what=what, job_id=job.id)
-    return run
+    return run, job
 
 
 def view(

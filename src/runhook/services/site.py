@@ -11,6 +11,7 @@ from runhook.keys import Keys
 from runhook.runner.spec import Places
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
+from runhook.signon.base import SignOn
 from runhook.store.database import Database
 
 
@@ -36,7 +37,8 @@ class Site:
 @dataclass(frozen=True)
 class Server:
     """What the API and the pages are given to work with. `clock` tells the present instant;
-    `rules` say what is kept, and `disk` whether there is room for more."""
+    `rules` say what is kept, and `disk` whether there is room for more; `sign_on` is None where
+    people sign in through no provider."""
 
     database: Database
     bus: Bus
@@ -46,3 +48,4 @@ class Server:
     clock: Callable[[], datetime]
     rules: Rules
     disk: DiskGuard
+    sign_on: SignOn | None = None

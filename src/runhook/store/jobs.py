@@ -104,6 +104,13 @@ def update_job(
     return changed
 
 
+def rotate_token(tx: Transaction, job_id: str) -> int:
+    """The next rotation of the job: tokens of its runs that were made before open nothing more."""
+    following = jobs.c.token_rotation + 1
+    statement = update(jobs).where(jobs.c.id == job_id).values(token_rotation=following)
+    return int(tx.execute(statement.returning(jobs.c.token_rotation)).scalar_one())
+
+
 def _insert_version(tx: Transaction, job: Job, user_id: str | None, now: datetime) -> None:
     tx.execute(
         insert(job_versions).values(

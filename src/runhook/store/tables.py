@@ -82,8 +82,17 @@ identities = Table(
     Column("subject", String(255), primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
+    Column("made_admin", Boolean, nullable=False, server_default=false()),
 )
 """Accounts of sign-in providers (OpenID Connect), and whose they are here."""
+
+spent_sign_ons = Table(
+    "spent_sign_ons",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+"""Attempts to sign in through a provider that are over, as long as they could be repeated."""
 
 groups = Table(
     "groups",
@@ -137,7 +146,6 @@ tokens = Table(
     Column("scope", Text),
     Column("token_hash", String(64), nullable=False, unique=True),
     Column("refresh_hash", String(64), unique=True),
-    Column("spent_refresh_hash", String(64), unique=True),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("refresh_expires_at", Instant),
@@ -146,8 +154,17 @@ tokens = Table(
     Column("last_used_at", Instant),
     Column("last_address", String(64), nullable=False, server_default=""),
 )
-"""Named tokens. `spent_refresh_hash` is that of the refresh token before the present one: whoever
-brings it again has a copy, and the token ends."""
+"""Named tokens, with the hashes of their present access and refresh token."""
+
+spent_refreshes = Table(
+    "spent_refreshes",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("token_id", Id, ForeignKey("tokens.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("spent_at", Instant, nullable=False),
+)
+"""Every refresh token that was used: whoever brings one again has a copy, and the token ends. All
+are kept, or a thief could refresh twice and so have the stolen one forgotten."""
 
 sign_in_failures = Table(
     "sign_in_failures",
@@ -174,6 +191,7 @@ jobs = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("created_by", Id),
+    Column("token_rotation", Integer, nullable=False, server_default="0"),
     Column("deleted_at", Instant, index=True),
     UniqueConstraint("owner", "name"),
 )

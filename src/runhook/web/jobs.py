@@ -8,13 +8,15 @@ from starlette.responses import Response
 from runhook.errors import Conflict, Invalid
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import Run, Trigger
-from runhook.services import jobs, runs, schedules
+from runhook.services import jobs, runs, schedules, tokens
+from runhook.services.access import require_scope
 from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
 from runhook.web.rules import rules_of
+from runhook.web.snippets import snippets
 from runhook.web.view import SPARK_BARS
 
 PAGE, RECENT, SHOWN = 50, 26, 25
@@ -44,12 +46,15 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         job = jobs.get(tx, ask.caller, ask.path("job_id"))
         view = jobs.views(tx, [job], RECENT)[0]
         if not before:
+            require_scope(ask.caller, "runs:read", job.id)
             return view, view.recent[: SHOWN + 1]
         edge = runs.get(tx, ask.caller, before)
         page = (edge.created_at, edge.id)
         return view, runs.list_page(tx, ask.caller, size=SHOWN + 1, job_id=job.id, after=page)
 
     view, found = await ask.read(work)
+    start_url = f"{ask.server.site.url}/api/jobs/{view.job.id}/start"
+    made: str | None = values.setdefault("made", None)
     return ask.page(
         "job.html",
         status,
@@ -61,7 +66,8 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         before=before,
         rules=rules_of(view.job.spec),
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
-        url=ask.server.site.url,
+        start_url=start_url,
+        snippets=snippets(start_url, view.job.spec.parameters or {}, made),
         **{"error": "", "details": {}, "typed": {}, "backfill_error": "", **values},
     )
 
@@ -75,6 +81,7 @@ async def backfill(ask: Ask) -> Response:
             datetime.fromisoformat(str(form.get(name))).replace(tzinfo=UTC)
             for name in ("from", "until")
         )
+        ask.server.site.capacity.require_room()
         await ask.write(
             lambda tx: schedules.backfill(tx, ask.caller, job_id, position, begin, until, ask.now)
         )
@@ -85,6 +92,13 @@ async def backfill(ask: Ask) -> Response:
         sentence = "Write instants such as 2026-01-31T06:00."
         return await _job_page(ask, 422, backfill_error=sentence)
     return go(f"/dash/resources/job/{job_id}")
+
+
+async def make_token(ask: Ask) -> Response:
+    """A token for this job alone, shown in this answer and never again."""
+    job_id = ask.path("job_id")
+    issued = await ask.write(lambda tx: tokens.make_for_job(tx, ask.caller, job_id, ask.now))
+    return await _job_page(ask, made=issued.access)
 
 
 async def start(ask: Ask) -> Response:
@@ -140,6 +154,9 @@ async def change(ask: Ask) -> Response:
 
 async def _save(ask: Ask, known: Job | None) -> Response:
     form = await ask.form()
+    starts = form.get("then") == "start"
+    if starts:
+        ask.server.site.capacity.require_room()
 
     def work(tx: Transaction, spec: JobSpec) -> Job:
         if known:
@@ -152,7 +169,7 @@ async def _save(ask: Ask, known: Job | None) -> Response:
         job = await ask.write(lambda tx: work(tx, spec))
     except (Invalid, Conflict) as error:
         return _form(ask, known, form_as_typed(form), error.status, error.message, error.details)
-    if form.get("then") == "start":
+    if starts:
         await ask.write(
             lambda tx: runs.start(tx, ask.caller, job.id, runs.StartRequest(Trigger.WEB), ask.now)
         )

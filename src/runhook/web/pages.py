@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from runhook.errors import RunhookError
 from runhook.services.site import Server
-from runhook.web import git, jobs, runs, secrets, session, stream
+from runhook.web import audit, git, jobs, runs, secrets, session, sso, stream, tokens
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
@@ -18,6 +18,11 @@ JOB, RUN = "/dash/resources/job/{job_id}", "/dash/runs/{run_id}"
 PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/dash/sign-in", "public", session.sign_in_page),
     ("POST", "/dash/sign-in", "public", session.sign_in),
+    ("GET", "/dash/sign-in/sso", "public", sso.begin),
+    ("GET", sso.CALLBACK, "public", sso.callback),
+    ("GET", sso.ACCOUNT, "user:read", sso.account_page),
+    ("POST", sso.ACCOUNT, "user:write", sso.begin_link),
+    ("POST", f"{sso.ACCOUNT}/delete", "user:write", sso.unlink),
     ("POST", "/dash/sign-out", "user:read", session.sign_out),
     ("GET", "/dash", "jobs:read", jobs.list_page),
     ("GET", "/dash/live", "jobs:read", stream.live_jobs),
@@ -28,6 +33,7 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", f"{JOB}/start", "jobs:start", jobs.start),
     ("POST", f"{JOB}/stop", "runs:cancel", jobs.stop),
     ("POST", f"{JOB}/pause", "jobs:write", jobs.pause),
+    ("POST", f"{JOB}/token", "jobs:start", jobs.make_token),
     ("POST", f"{JOB}/backfill", "jobs:start", jobs.backfill),
     ("GET", f"{JOB}/edit", "jobs:write", jobs.edit_page),
     ("POST", f"{JOB}/edit", "jobs:write", jobs.change),
@@ -47,6 +53,10 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", "/dash/secrets", "secrets:write", secrets.add_secret),
     ("POST", "/dash/secrets/{secret_id}", "secrets:write", secrets.change_secret),
     ("POST", "/dash/secrets/{secret_id}/delete", "secrets:write", secrets.delete_secret),
+    ("GET", "/dash/tokens", "user:token", tokens.tokens_page),
+    ("POST", "/dash/tokens", "user:token", tokens.make),
+    ("POST", "/dash/tokens/{token_id}/revoke", "user:token", tokens.revoke),
+    ("GET", "/dash/audit", "audit:read", audit.audit_page),
 )
 
 

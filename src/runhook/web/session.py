@@ -1,5 +1,7 @@
 """Signing in and out."""
 
+from urllib.parse import urlencode
+
 from starlette.responses import Response
 
 from runhook.errors import Unauthorized
@@ -11,14 +13,14 @@ from runhook.web.ask import Ask, go
 
 async def sign_in_page(ask: Ask) -> Response:
     """A one-time link only shows a button here: what looks ahead at links must not use it up."""
-    return _form(ask, ask.query("link"), _next(ask.query("next")))
+    return _form(ask, ask.query("link"), page_of_ours(ask.query("next")))
 
 
 async def sign_in(ask: Ask) -> Response:
     require_same_origin(ask.request)
     form = await ask.form()
     link, token = str(form.get("link") or ""), str(form.get("token") or "").strip()
-    target = _next(str(form.get("next") or ""))
+    target = page_of_ours(str(form.get("next") or ""))
 
     def work(tx: Transaction) -> str:
         if link:
@@ -44,10 +46,15 @@ async def sign_out(ask: Ask) -> Response:
 
 
 def _form(ask: Ask, link: str, target: str, status: int = 200, error: str = "") -> Response:
-    return ask.page("sign_in.html", status, link=link, next=target, error=error)
+    sign_on = ask.server.sign_on
+    label = sign_on.label if sign_on else ""
+    query = urlencode({"next": target})
+    return ask.page(
+        "sign_in.html", status, link=link, next=target, error=error, label=label, query=query
+    )
 
 
-def _next(path: str) -> str:
+def page_of_ours(path: str) -> str:
     """Only a page of ours: never another site, however it is written."""
     safe = path.startswith("/dash") and "//" not in path and "\\" not in path
     return path if safe else "/dash"

@@ -7,6 +7,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runhook.bus import Bus
 from runhook.services import jobs, runs
+from runhook.services.access import require_scope
 from runhook.web.ask import Ask
 
 HEARTBEAT_SECONDS = 15.0
@@ -14,6 +15,7 @@ SHORTEST_PAUSE = 0.25
 
 
 async def live_jobs(ask: Ask) -> Response:
+    require_scope(ask.caller, "jobs:read")
     return _stream(ask, "jobs", "runs")
 
 

@@ -55,10 +55,18 @@ def _let_accounts_have_passwords() -> None:
         _text("subject", 255),
         _text("user_id", 32),
         _moment("created_at"),
+        sa.Column("made_admin", sa.Boolean(), server_default=sa.false(), nullable=False),
         _of_user("identities"),
         sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_identities")),
     )
     op.create_index("ix_identities_user_id", "identities", ["user_id"])
+    op.create_table(
+        "spent_sign_ons",
+        _text("state_hash", 64),
+        _moment("expires_at"),
+        sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_spent_sign_ons")),
+    )
+    op.create_index("ix_spent_sign_ons_expires_at", "spent_sign_ons", ["expires_at"])
 
 
 def _make_owners() -> None:
@@ -95,7 +103,6 @@ def _make_tokens() -> None:
         sa.Column("scope", sa.Text()),
         _text("token_hash", 64),
         sa.Column("refresh_hash", sa.String(length=64)),
-        sa.Column("spent_refresh_hash", sa.String(length=64)),
         _moment("created_at"),
         _moment("expires_at", nullable=True),
         _moment("refresh_expires_at", nullable=True),
@@ -107,10 +114,26 @@ def _make_tokens() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         *(
             sa.UniqueConstraint(name, name=op.f(f"uq_tokens_{name}"))
-            for name in ("token_hash", "refresh_hash", "spent_refresh_hash")
+            for name in ("token_hash", "refresh_hash")
         ),
     )
     op.create_index("ix_tokens_user_id", "tokens", ["user_id"])
+    op.create_table(
+        "spent_refreshes",
+        _text("hash", 64),
+        _text("token_id", 32),
+        _moment("spent_at"),
+        sa.ForeignKeyConstraint(
+            ["token_id"],
+            ["tokens.id"],
+            name=op.f("fk_spent_refreshes_token_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_spent_refreshes")),
+    )
+    op.create_index("ix_spent_refreshes_token_id", "spent_refreshes", ["token_id"])
+    rotation = sa.Column("token_rotation", sa.Integer(), nullable=False, server_default="0")
+    op.add_column("jobs", rotation)
 
 
 def _make_secrets() -> None:
@@ -155,9 +178,14 @@ def _make_audit() -> None:
 
 _APPEND_ONLY = {
     "sqlite": [
-        f"CREATE TRIGGER audit_{verb.lower()} BEFORE {verb} ON audit "
+        f"CREATE TRIGGER audit_{verb.lower()} BEFORE {verb} ON audit {condition}"
         "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
+        for verb, condition in (
+            ("UPDATE", ""),
+            ("DELETE", ""),
+            # REPLACE deletes without asking the trigger for it
+            ("INSERT", "WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) "),
+        )
     ],
     "postgresql": [
         "CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "

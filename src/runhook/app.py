@@ -6,6 +6,7 @@ Nothing is decided here but who is given what. `serve` is `runhook up`.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -36,13 +37,17 @@ from runhook.gate import Gate, error_response
 from runhook.hosts import Hosts
 from runhook.keys import Keys
 from runhook.places import run_directory, sole_server
+from runhook.ring import FILE as RING_FILE
+from runhook.ring import Source
+from runhook.rotation import Rotated, rotate
 from runhook.runner.spec import Places
 from runhook.services import identities, links
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.services.site import Server, Site
-from runhook.settings import FIELDS, Settings, pools_of
+from runhook.settings import FIELDS, Settings, env_name, pools_of
 from runhook.signon.configuration import sign_on_of
+from runhook.store import sealed
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
 from runhook.uses import Uses
@@ -79,11 +84,18 @@ def open_database(settings: Settings, bus: Bus | None = None) -> Database:
     return database
 
 
+def ring_source(settings: Settings) -> Source:
+    """Where the keys for what is encrypted at rest come from."""
+    file = settings.server_data / "keys" / RING_FILE
+    return Source(file, settings.secrets_key, settings.secrets_key_command)
+
+
 def compose(settings: Settings, url: str) -> Runhook:
     """Everything for a server that people reach at `url`."""
     bus = Bus()
     database = open_database(settings, bus)
-    keys = Keys.open(settings.server_data / "keys")
+    ring = ring_source(settings).open(sealed.key_ids(database.engine))
+    keys = Keys.open(settings.server_data / "keys", ring)
     sockets = run_directory(settings.server_data)
     rules, disk = _rules(settings), DiskGuard.of(settings.server_data, settings.server_disk_reserve)
     site = Site(
@@ -242,8 +254,21 @@ def administrator_token(settings: Settings) -> str:
     return asyncio.run(get())
 
 
+def rotate_key(settings: Settings) -> Rotated:
+    """Have everything that is encrypted at rest encrypted with a new key; no server may run."""
+
+    async def work() -> Rotated:
+        async with open_database(settings) as database:
+            source = ring_source(settings)
+            return await rotate(source, settings.server_data, database, utc_now())
+
+    return asyncio.run(work())
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; the runs that live then go on and are found again."""
+    for name in (each.name for each in FIELDS.values() if not each.repr):
+        os.environ.pop(env_name(name), None)  # it is read: no runner is to inherit a secret
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

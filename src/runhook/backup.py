@@ -4,10 +4,12 @@
     runhook.toml                  if there is one in the data directory
     database/<table>/<n>.jsonl    rows, see `store.portable`
     keys/server.key
+    keys/secrets.key              where the keys that encrypt at rest are in a file
     attempts/<xx>/<id>/…          what each attempt left; nothing of its workspace
 
 The rows are of one moment, the files are read after it: they may know more than the rows, never
-less. Left out is what is made again: mirrors and environments. The file itself: `archive`.
+less. Only the keys that encrypt at rest are read before it, too: a rotation may drop one meanwhile
+that the rows need. Left out is what is made again: mirrors and environments. The file: `archive`.
 """
 
 import errno
@@ -26,14 +28,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
-from runhook import __version__
+from runhook import __version__, keyfile
 from runhook.archive import BLOCK, Writer, writing
 from runhook.errors import Conflict
+from runhook.ring import FILE as RING_FILE
+from runhook.ring import Ring
 from runhook.store.database import Database, sqlite_url
 from runhook.store.portable import snapshot
 
 FORMAT = 1
 MANIFEST, TOML, KEY, DATABASE = "manifest.json", "runhook.toml", "keys/server.key", "runhook.db"
+RING = f"keys/{RING_FILE}"
 KEPT = (
     *("spec.json", "log", "log.index", "events.jsonl", "lock.txt"),
     *("result.json", "result-value.json", "runner.json"),
@@ -81,16 +86,27 @@ def back_up(data: Path, url: str, target: Path, *, files: bool, now: datetime) -
             raise Conflict(f"cannot back up {data}: it is no server's directory, without {name}")
     with writing(target) as archive, tempfile.TemporaryFile() as attempts:
         taking = _Taking(data, archive, attempts)
+        before = _ring(data)
         with open_rows(url, data) as database, snapshot(database.engine) as seen:
             manifest = Manifest(FORMAT, __version__, seen.revision, now.isoformat(), files)
             archive.add_bytes(MANIFEST, json.dumps(asdict(manifest)).encode())
             taking.add_file(TOML, data / TOML)
             taking.add_rows(seen.rows)
+        if ring := _ring(data).joined(before).text():
+            archive.add_bytes(RING, ring.encode())
         if not taking.add_file(KEY, data / KEY):
             raise Conflict(f"cannot back up {data} because {KEY} in it cannot be read")
         if files:
             taking.add_attempts()
     return taking.counts
+
+
+def _ring(data: Path) -> Ring:
+    """The keys in the file; none if there is no file, since a setting or a command gives them."""
+    path = data / RING
+    if not path.exists():
+        return Ring()
+    return Ring.parse(keyfile.read(path).decode("ascii", "replace"), str(path))
 
 
 class _Taking:

@@ -1,4 +1,5 @@
-"""The server's key file and everything that is derived from it: tokens and encryption at rest.
+"""The server's key file and everything that is derived from it: tokens. With it goes the ring, for
+what is encrypted at rest.
 
 One random 32-byte key in `<data>/keys/server.key` (0600). Each use gets a key of its own by
 HKDF-SHA256 (RFC 5869), so that no two uses can be played against each other.
@@ -16,46 +17,39 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from runhook.errors import RunhookError, SettingsError
+from runhook import keyfile
+from runhook.errors import SettingsError
 from runhook.model.token import RANDOM_DIGITS, spelled
+from runhook.ring import NONCE_BYTES, Ring
 
 KEY_BYTES = 32
-NONCE_BYTES = 12
 RUN_TOKEN_PREFIX = "rhr_"  # noqa: S105  no secret: how scanners know one
 RUN_TOKEN = re.compile(rf"{RUN_TOKEN_PREFIX}([0-9a-f]{{32}})([0-9a-f]{{8}})[0-9a-f]{{32}}")
 
 
 class Keys:
-    """The key file, opened."""
+    """The key file, opened, and the ring; without a ring nothing can be encrypted or decrypted."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, ring: Ring | None = None) -> None:
         self._tokens = _derived(key, b"user token")
         self._run_tokens = _derived(key, b"run token")
         self._webhooks = _derived(key, b"webhook")
         self._forms = _derived(key, b"forms")
         self._failures = _derived(key, b"sign-in failures")
-        self._cipher = AESGCM(_derived(key, b"secrets at rest"))
+        self._ring = ring or Ring()
         self._attempts = AESGCM(_derived(key, b"sign-on attempt"))
 
     @classmethod
-    def open(cls, directory: Path) -> "Keys":
+    def open(cls, directory: Path, ring: Ring | None = None) -> "Keys":
         """The key in `directory`, made at the first call. Two processes that make it at the same
         moment end up with the same key. SettingsError if others than the owner may read it, or if
         it cannot be read at all."""
         path = directory / "server.key"
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not path.exists():
-                _create(path)
-            mode = path.stat().st_mode
-            key = path.read_bytes()
-        except OSError as error:
-            raise SettingsError(f"cannot start: the key {path} cannot be used: {error}") from None
-        if mode & 0o077:
-            raise SettingsError(f"cannot start: others may read {path}; run: chmod 600 {path}")
+        keyfile.create(path, os.urandom(KEY_BYTES))
+        key = keyfile.read(path)
         if len(key) != KEY_BYTES:
             raise SettingsError(f"cannot start: {path} is damaged; put its backup back in place")
-        return cls(key)
+        return cls(key, ring)
 
     def user_token(self, user_id: str, rotation: int) -> str:
         """The account's token, 32 hexadecimal digits: the same until `rotation` changes."""
@@ -94,22 +88,12 @@ class Keys:
         return hmac.new(self._failures, f"{kind}/{value}".encode(), "sha256").hexdigest()
 
     def encrypt(self, text: str, context: str) -> bytes:
-        """`text` under AES-256-GCM (NIST SP 800-38D), bound to `context`: nonce + ciphertext."""
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, text.encode(), context.encode())
+        """`text` sealed by the ring, bound to `context`."""
+        return self._ring.encrypt(text, context)
 
     def decrypt(self, sealed: bytes, context: str) -> str:
         """The counterpart of `encrypt`; RunhookError if key, context or bytes are not the same."""
-        try:
-            opened = self._cipher.decrypt(
-                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode()
-            )
-        except (InvalidTag, ValueError):  # ValueError: too short to hold even a nonce
-            raise RunhookError(
-                "cannot decrypt a stored secret: it was made with another server key, or altered",
-                hint="Put back the keys directory that belongs to this database.",
-            ) from None
-        return opened.decode()
+        return self._ring.decrypt(sealed, context)
 
     def seal_attempt(self, text: str) -> str:
         """What a browser keeps of an attempt to sign in and can neither read nor change, safe in a
@@ -142,31 +126,3 @@ def random_token(prefix: str) -> str:
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"runhook " + purpose).derive(key)
-
-
-def _create(path: Path) -> None:
-    """Write a new key whole, then link it into place: whoever comes second keeps the first's.
-
-    It is on the disk before anything is made with it: a key lost in a power cut cannot be replaced.
-    """
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,8 +1,13 @@
 """Reading and following the log of an attempt by byte offset. A log is bytes; only its display is
-text. Nothing here holds more than one block in memory, however long the log is."""
+text. Nothing here holds more than one block in memory, however long the log is.
+
+Every run has a token of its own (`rhr_…`), and a run without secrets writes its log itself. So the
+token is masked here, whenever a log is read, by as many asterisks: offsets stay true.
+"""
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +18,9 @@ from runhook.runner.inotify import Growth
 
 BLOCK = 64 * 1024
 HEARTBEAT_SECONDS = 15.0
+TOKEN_PREFIX, TOKEN_DIGITS = b"rhr_", 72
+TOKEN_BYTES = len(TOKEN_PREFIX) + TOKEN_DIGITS
+TOKEN = re.compile(rb"rhr_([0-9a-f]{1,72})")
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,25 @@ def size(path: Path) -> int:
 
 
 def read(path: Path, offset: int, longest: int = BLOCK) -> bytes:
-    """Up to `longest` bytes from `offset`; empty at the end, or if there is no log yet."""
+    """Up to `longest` bytes from `offset`, run tokens masked; empty at the end, or if there is no
+    log yet."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return b""
     try:
-        return os.pread(descriptor, longest, offset)
+        before = min(offset, TOKEN_BYTES)  # a token may have begun in front of this piece
+        data = os.pread(descriptor, before + longest, offset - before)
     finally:
         os.close(descriptor)
+    return _without_tokens(data)[before:]
+
+
+def _without_tokens(data: bytes) -> bytes:
+    """Also where only the beginning of a token is there (yet)."""
+    if TOKEN_PREFIX not in data:
+        return data
+    return TOKEN.sub(lambda found: TOKEN_PREFIX + b"*" * len(found[1]), data)
 
 
 async def stream(path: Path, offset: int) -> AsyncIterator[bytes]:

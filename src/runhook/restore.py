@@ -2,7 +2,7 @@
 
 The backup is read twice: once to see that it is whole and known, when nothing is changed, and once
 to take out what it holds. Files are put into `<data>/restoring` and the rows into one transaction;
-only when all is there and on the disk, rows are committed and the files moved up, the key last.
+only when all is there and on the disk, rows are committed and the files moved up, the keys last.
 No server starts on rows without their key, so what is interrupted at any moment is no server.
 """
 
@@ -16,9 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runhook.archive import BLOCK, Member, damaged, members, private, sync_directory
-from runhook.backup import FILE, FORMAT, KEY, MANIFEST, ROWS, TOML, Manifest, open_rows
-from runhook.errors import Conflict, Unavailable
+from runhook.backup import FILE, FORMAT, KEY, MANIFEST, RING, ROWS, TOML, Manifest, open_rows
+from runhook.errors import Conflict, SettingsError, Unavailable
 from runhook.keys import KEY_BYTES
+from runhook.ring import LONGEST as LONGEST_RING
+from runhook.ring import Ring
 from runhook.runner.spec import Identity
 from runhook.store.attempts import disown
 from runhook.store.portable import Loader, loading, require_known
@@ -77,11 +79,20 @@ def _examine(backup: Path) -> tuple[Manifest, bytes | None]:
             toml = member.read(member.size)
         elif member.name == KEY:
             has_key = member.size == KEY_BYTES
+        elif member.name == RING:
+            _require_ring(member)
         elif not (ROWS.fullmatch(member.name) or FILE.fullmatch(member.name)):
             raise damaged(backup, f"there should be no {member.name!r} in it")
     if manifest is None or not has_key:
         raise damaged(backup, f"there is no usable {KEY if manifest else MANIFEST} in it")
     return manifest, toml
+
+
+def _require_ring(member: Member) -> None:
+    try:
+        Ring.parse(member.read(LONGEST_RING).decode("ascii"), RING)
+    except (SettingsError, ValueError):
+        raise damaged(member.archive, f"{RING} in it holds no keys") from None
 
 
 def _manifest(member: Member) -> Manifest:
@@ -142,9 +153,9 @@ def _take_out(backup: Path, staging: Path, loader: Loader) -> Counter[str]:
     for member in members(backup):
         if match := ROWS.fullmatch(member.name):
             counts[match[1]] += _load(member, match[1], loader)
-        elif member.name == KEY or FILE.fullmatch(member.name):
+        elif member.name in (KEY, RING) or FILE.fullmatch(member.name):
             _write(staging / member.name, member)
-            counts["files"] += member.name != KEY
+            counts["files"] += member.name not in (KEY, RING)
     return counts
 
 
@@ -166,7 +177,7 @@ def _write(path: Path, member: Member) -> None:
 
 
 def _move_up(staging: Path, data: Path) -> None:
-    """The key goes last: what there is without it, no server uses."""
+    """The keys go last: what there is without it, no server uses."""
     for name in sorted(os.listdir(staging), key=lambda name: name == Path(KEY).parts[0]):
         os.rename(staging / name, data / name)
     staging.rmdir()

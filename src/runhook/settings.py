@@ -118,6 +118,19 @@ class Settings:
     oidc_only: bool = _setting(
         "oidc", False, "Passwords open nothing; one-time links and tokens still do."
     )
+    secrets_key: str = _setting(
+        "secrets",
+        "",
+        "Keys for what is encrypted at rest: 32 bytes each in base64; the first one encrypts, all "
+        "decrypt. Empty: see the next one.",
+        secret=True,
+    )
+    secrets_key_command: str = _setting(
+        "secrets",
+        "",
+        "A command, run once at start without a shell, that prints these keys. Empty: the file "
+        "keys/secrets.key in the data directory.",
+    )
     retention_age: str = _setting(
         "retention", "90d", "How long the log and artifacts of an ended run are kept; 0: for ever."
     )

@@ -70,13 +70,13 @@ class World:
         return str(answer.json()["id"])
 
     def of_group(self) -> str:
-        return f"{self.group()} {self.somebody()}"
+        return f"{self.group()}/{self.somebody()}"
 
     def member_of_group(self) -> str:
-        group, user = self.of_group().split()
+        group, user = self.of_group().split("/")
         path = f"/api/groups/{group}/members/{user}"
         assert self.api.request("PUT", path, json={"role": "viewer"}).ok
-        return f"{group} {user}"
+        return f"{group}/{user}"
 
     def member(self) -> str:
         user = self.somebody()
@@ -99,6 +99,18 @@ class World:
         answer = self.api.request("POST", "/api/git/credentials", json=body)
         return str(answer.json()["id"])
 
+    def secret(self) -> str:
+        self.count += 1
+        body = {"name": f"audited-{self.count}", "value": SECRET}
+        return str(self.api.request("POST", "/api/secrets", json=body).json()["id"])
+
+    def attachment(self) -> str:
+        """The id of a job, and that of what it has attached."""
+        job = self.job()
+        body = {"location": "X", "secret_id": self.secret()}
+        made = self.api.request("POST", f"/api/jobs/{job}/secrets", json=body)
+        return f"{job}/{made.json()['id']}"
+
     def host(self) -> str:
         answer = self.api.request("POST", "/api/git/hosts", json={"line": HOST_KEY})
         return str(answer.json()["id"])
@@ -115,7 +127,8 @@ SPEC = {"name": "audited", "command": "true", "environment_variables": {"TOKEN":
 
 @dataclass(frozen=True)
 class Case:
-    """A call that succeeds (the path's id is made by `made`), and the entry that it leaves."""
+    """A call that succeeds (`made` gives the path's ids, with slashes between them), and the entry
+    that it leaves."""
 
     action: str
     made: Callable[[World], str] = lambda _: ""
@@ -199,6 +212,20 @@ CASES: dict[tuple[str, str], Case] = {
     ("DELETE", "/api/tokens/{api_token_id}"): Case("token.revoked", World.token),
     ("POST", "/api/jobs/{job_id}/token"): Case("job.token-rotated", World.job),
     ("PATCH", "/api/jobs/{job_id}/token"): Case("job.changed", World.job, {"scope": "runs:read"}),
+    ("POST", "/api/secrets"): Case("secret.added", body={"name": "audited", "value": SECRET}),
+    ("PATCH", "/api/secrets/{secret_id}"): Case("secret.changed", World.secret, {"value": SECRET}),
+    ("DELETE", "/api/secrets/{secret_id}"): Case("secret.deleted", World.secret),
+    ("POST", "/api/jobs/{job_id}/secrets"): Case(
+        "job.changed",
+        World.job,
+        {"location": "X", "secret": {"name": "audited-with-a-job", "value": SECRET}},
+    ),
+    ("PATCH", "/api/jobs/{job_id}/secrets/{secret_attachment_id}"): Case(
+        "job.changed", World.attachment, {"description": "another"}
+    ),
+    ("DELETE", "/api/jobs/{job_id}/secrets/{secret_attachment_id}"): Case(
+        "job.changed", World.attachment
+    ),
     ("POST", "/api/retention/prune"): Case("retention.pruned", owner=""),
 }
 KIND = dict.fromkeys(("token.rotated", "link.made", "password.changed", "session.ended"), "user")
@@ -234,7 +261,7 @@ def test_every_changing_route_leaves_an_entry(world: World, route: Route) -> Non
         return
     assert key in CASES, f"{key} changes something: write a case of how it is recorded"
     case, api = CASES[key], world.api
-    ids = iter(case.made(world).split())
+    ids = iter(case.made(world).split("/"))
     path = re.sub(r"\{\w+\}", lambda _: next(ids), route.path)
     newest = entries(api)[0]["id"]
     answer = api.request(route.method, path, json=case.body)

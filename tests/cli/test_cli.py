@@ -246,3 +246,28 @@ def test_a_data_directory_has_one_server(tmp_path: Path, shared_api: Api) -> Non
     answer = Shell(tmp_path)("up", "--data", str(shared_api.server.data), "--port", "0")
     assert answer.returncode == 2
     assert "another server uses" in answer.stderr
+
+
+def test_secrets_are_set_from_standard_input_listed_and_removed(
+    shell: Shell, tmp_path: Path
+) -> None:
+    value = "typed-into-the-command-line"
+    added = shell("secrets", "set", "cli-secret", input=f"{value}\n")
+    assert added.stdout.startswith("added main/admin/cli-secret ("), added.stderr
+    changed = shell("secrets", "set", "cli-secret", "--access", "org", input="ab")
+    assert changed.stdout.startswith("changed main/admin/cli-secret (")
+    assert "not masked" in changed.stderr
+    shell("secrets", "set", "cli-secret", input=value)
+    listed = shell("secrets", "list", "cli-sec")
+    assert "main/admin  cli-secret  org" in listed.stdout
+    (shown,) = json.loads(shell("secrets", "list", "cli-sec", "--json").stdout)
+    assert "value" not in shown
+    attached = [{"location": "X", "attachment_type": "environment_variable", "name": "cli-secret"}]
+    check = f'test "$X" = {value}'
+    shell("apply", write_recipe(tmp_path / "j", name="cli-user", command=check, secrets=attached))
+    assert shell("start", "cli-user", "-f").returncode == 0
+    refused = shell("secrets", "remove", "cli-secret")
+    assert (refused.returncode, "main/admin/cli-user" in refused.stderr) == (1, True)
+    assert shell("secrets", "remove", "cli-secret", "--force").stdout == "removed cli-secret\n"
+    assert "there is no secret" in shell("secrets", "remove", "cli-secret").stderr
+    assert shell("secrets", "set", "cli-secret", value, input="x").returncode == 2

@@ -19,6 +19,7 @@ from runhook.errors import Conflict, Forbidden, Invalid, NotFound, RunhookError
 from runhook.keys import Keys
 from runhook.model.access import RUN_SCOPES, Caller, User
 from runhook.model.git_access import GitCredentialInfo, KnownHost, NewCredential
+from runhook.ring import Ring
 from runhook.runner.spec import GitCredential
 from runhook.services import git_access
 from runhook.services.validation import field_errors
@@ -29,7 +30,7 @@ from runhook.store.tables import git_credentials
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-KEYS = Keys(b"k" * 32)
+KEYS = Keys(b"k" * 32, Ring(b"r" * 32))
 ADMIN = Caller("a" * 32, "admin", "main/admin", admin=True)
 OWNER = Caller("b" * 32, "ada", "main/ada")
 STRANGER = Caller("c" * 32, "eve", "main/eve")

@@ -23,6 +23,7 @@ from runhook.model.people import (
     OwnChange,
     PersonChange,
 )
+from runhook.model.secret import AttachmentChange, NewAttachment, NewSecret, SecretChange
 
 PEOPLE = (NewPerson, PersonChange, OwnChange, NewGroup, GroupChange, GivenRole, NewPassword)
 
@@ -89,6 +90,43 @@ AUDIT = {
         "before": {"description": "What there was of what the change is about."},
         "after": {"description": "What there is of it now; of a start, its facts."},
     },
+}
+
+
+SECRET = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("id", "name"), TEXT),
+        "owner": {"type": "object"},
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+        "access": {"enum": ["owner", "org"]},
+        "editable": {"type": "boolean"},
+        "warnings": {"type": "array", "items": TEXT},
+    },
+}
+SECRET_ATTACHMENT = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("id", "location", "description"), TEXT),
+        "created_at": MOMENT,
+        "attachment_type": {"enum": ["environment_variable", "file"]},
+        "secret": {"oneOf": [{"$ref": "#/components/schemas/Secret"}, {"type": "null"}]},
+    },
+}
+SECRET_MODELS: dict[str, type[BaseModel]] = {
+    "SecretCreate": NewSecret,
+    "SecretUpdate": SecretChange,
+    "SecretAttachmentCreate": NewAttachment,
+    "SecretAttachmentUpdate": AttachmentChange,
+}
+LISTS = {
+    "Job": "jobs",
+    "Run": "runs",
+    "Recipe": "recipes",
+    "Audit": "entries",
+    "Secret": "secrets",
+    "SecretAttachment": "secret_attachments",
 }
 
 
@@ -175,12 +213,15 @@ def _reference(name: str) -> dict[str, str]:
 def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     spec = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = spec.pop("$defs", {})
-    plurals = {"Job": "jobs", "Run": "runs", "Recipe": "recipes", "Audit": "entries"}
-    lists = {f"{name}List": _list_of(name, plural) for name, plural in plurals.items()}
+    lists = {f"{name}List": _list_of(name, plural) for name, plural in LISTS.items()}
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
     named["Audit"] = AUDIT
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
     named["Backfill"] = Backfill.model_json_schema()
+    named |= {"Secret": SECRET, "SecretAttachment": SECRET_ATTACHMENT}
+    for name, model in SECRET_MODELS.items():
+        named[name] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts |= named[name].pop("$defs", {})
     named |= TOKENS
     named |= {each.__name__: _schema_of(each) for each in PEOPLE}
     used = {name for route in routes for name in (route.body, route.answer) if name}

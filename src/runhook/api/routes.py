@@ -24,6 +24,7 @@ from runhook.api import (
     run_tokens,
     runs,
     schedules,
+    secrets,
     tokens,
     users,
 )
@@ -234,6 +235,7 @@ ROUTES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *run_tokens.ROUTES,
     *audit.ROUTES,
+    *secrets.ROUTES,
 )
 
 

@@ -145,6 +145,38 @@ class Client:
             except httpx2.TransportError:
                 self.run(run_id)  # raises, with a sentence, if the server is not there at all
 
+    def secrets(self, name: str = "") -> Iterator[Json]:
+        """Secrets by name, without their values; `name` is a part of the names wanted."""
+        yield from self._pages("/api/secrets", "secrets", {"name": name})
+
+    def set_secret(
+        self, name: str, value: str, *, owner: str | None = None, access: str | None = None
+    ) -> tuple[Json, bool]:
+        """Keep a value under a name, new or in place of the one before: the secret without it, and
+        whether it is new."""
+        known = self._secret(name, owner)
+        given = {"value": value, "access": access}
+        body = {key: each for key, each in given.items() if each is not None}
+        if known:
+            return self._ask("PATCH", f"/api/secrets/{known['id']}", json=body), False
+        body |= {"name": name, **({"owner": owner} if owner else {})}
+        return self._ask("POST", "/api/secrets", json=body), True
+
+    def remove_secret(self, name: str, *, owner: str | None = None, force: bool = False) -> None:
+        """Forget a secret; with `force` although jobs have it attached."""
+        known = self._secret(name, owner)
+        if known is None:
+            raise ClientError(f"there is no secret {name} here")
+        query = {"force": "true"} if force else {}
+        self._ask("DELETE", f"/api/secrets/{known['id']}", params=query)
+
+    def _secret(self, name: str, owner: str | None) -> Json | None:
+        """The secret of exactly that name, of `owner` or else of the caller."""
+        wanted = owner or self.user()["owner"]
+        query = {"name": name, "owner_name": wanted}
+        found = self._pages("/api/secrets", "secrets", query)
+        return next((each for each in found if each["name"] == name), None)
+
     def webhooks(self, job: str) -> list[Json]:
         """The webhooks of a job, with their addresses and secrets."""
         return list(self._ask("GET", f"/api/jobs/{self.job_id(job)}/webhooks")["webhooks"])

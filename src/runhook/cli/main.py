@@ -25,6 +25,7 @@ from runhook.cli.output import (
     print_table,
 )
 from runhook.cli.recipe import RecipeError, read_recipe
+from runhook.cli.secrets import secrets
 from runhook.cli.tokens import tokens
 from runhook.errors import RunhookError, SettingsError
 from runhook.model.quantity import shown_bytes
@@ -41,6 +42,9 @@ SHOWN = 30
 def cli(context: click.Context, url: str | None, token: str | None) -> None:
     """Run notebooks and scripts from git: by a call, on a schedule, or now."""
     context.obj = current_login(os.environ, url, token)
+
+
+cli.add_command(secrets)
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -109,6 +113,22 @@ def restore(data: Path | None, config: Path | None, file: Path) -> None:
     if made.lost:
         click.echo(f"Runs that lived then and will be lost: {made.lost}.", err=True)
     click.echo(f"Start it with: runhook up --data {place}", err=True)
+
+
+@cli.command()
+@server_options
+def rotate_key(data: Path | None, config: Path | None) -> None:
+    """Encrypt all stored secrets with a new key; the server here must be stopped."""
+    from runhook.app import rotate_key  # noqa: PLC0415  see `up`
+
+    done = rotate_key(_settings(config, server_data=data))
+    click.echo(f"Encrypted {done.count} stored secrets anew.")
+    if done.by_hand:
+        click.echo(
+            f"Old keys that may be taken out of the ring now: {done.dropped}, all but the first.",
+            err=True,
+        )
+    click.echo("Backups from before need their own keys: they hold the file, if there was one.")
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -86,6 +86,9 @@ class Dispatcher:
             plan = await self._database.read(
                 lambda tx: make_plan(tx, self._keys, self._site, run, attempt)
             )
+            if plan.refusal and not self._is_claimed(attempt):
+                await self._database.write(lambda tx: self._refuse(tx, plan, attempt, now))
+                return
             await asyncio.to_thread(self._save, plan, attempt)
             handle = dict(await self._executor.start(plan.spec, plan.secrets))
             await self._database.write(lambda tx: self._keep(tx, attempt, handle))
@@ -123,10 +126,17 @@ class Dispatcher:
             plan.spec.save()
 
     def _give_up(self, tx: Transaction, attempt: Attempt, error: Exception, now: datetime) -> None:
+        reason = f"cannot start on the {attempt.executor} executor: {error}"
+        self._end(tx, attempt, reason, now)
+
+    def _refuse(self, tx: Transaction, plan: Plan, attempt: Attempt, now: datetime) -> None:
+        self._end(tx, attempt, plan.refusal or "", now)
+
+    def _end(self, tx: Transaction, attempt: Attempt, reason: str, now: datetime) -> None:
+        """The attempt fails before it has begun."""
         run = runs.lock_run(tx, attempt.run_id)
         if run is None:
             return
-        reason = f"cannot start on the {attempt.executor} executor: {error}"
         if run.cancel_requested_at:
             end_attempt(tx, run, attempt, RunState.CANCELLED, now, reason=run.reason)
         else:

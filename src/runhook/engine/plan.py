@@ -17,6 +17,7 @@ from runhook.runner.spec import (
     Secrets,
 )
 from runhook.services import git_access
+from runhook.services import secrets as attached
 from runhook.services.site import Site
 from runhook.store import jobs
 from runhook.store.database import Transaction
@@ -24,10 +25,11 @@ from runhook.store.database import Transaction
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything an executor needs to start an attempt."""
+    """Everything an executor needs to start an attempt, or why it may not (`refusal`)."""
 
     spec: RunSpec
     secrets: Secrets
+    refusal: str | None = None
 
 
 def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attempt) -> Plan:
@@ -40,6 +42,7 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
     urls = [repository.url for repository in spec.repositories]
     credentials = git_access.credentials_for(tx, keys, job.owner, urls)
     by_url = {url: credential_id for url, (credential_id, _) in credentials.items()}
+    given = attached.for_run(tx, keys, job, version)
     secrets = Secrets(
         credentials=dict(credentials.values()),
         variables={
@@ -47,8 +50,10 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
             "RUNHOOK_URL": site.url,
         },
         known_hosts=git_access.known_hosts_text(tx),
+        attached=given.variables,
+        files=given.files,
     )
-    return Plan(run_spec(spec, job.name, site, run, attempt, by_url), secrets)
+    return Plan(run_spec(spec, job.name, site, run, attempt, by_url), secrets, given.refusal)
 
 
 def run_spec(

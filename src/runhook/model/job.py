@@ -24,6 +24,7 @@ from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
 from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule
 from runhook.model.scope import LONGEST_SCOPE
+from runhook.model.secret import SecretAttachment, check_attachments
 from runhook.model.source import Repository, workspace_path
 from runhook.model.trigger import After, StartedBy, Webhook
 
@@ -64,6 +65,9 @@ class JobSpec(BaseModel):
     working_directory: Path | None = Field(default=None, description="Where a command runs.")
     environment_variables: dict[str, str] | None = None
     start_script: Text | None = Field(default=None, description="Bash, before the command.")
+    secrets: list[SecretAttachment] | None = Field(
+        default=None, max_length=32, description="Secrets the run gets as variables or files."
+    )
 
     git_repositories: list[Repository] | None = Field(default=None, max_length=32)
     python: str | None = Field(
@@ -143,6 +147,13 @@ class JobSpec(BaseModel):
         for name in self.parameters or {}:
             if not VARIABLE.match(name):
                 raise ValueError(f"parameters: {name!r} cannot be the name of a parameter")
+        return self
+
+    @model_validator(mode="after")
+    def _check_secrets(self) -> Self:
+        taken = dict.fromkeys(self.parameters or {}, "parameters")
+        taken |= dict.fromkeys(self.environment_variables or {}, "environment_variables")
+        check_attachments(self.secrets or [], taken)
         return self
 
     @model_validator(mode="after")

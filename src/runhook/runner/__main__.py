@@ -11,21 +11,29 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runhook.runner import scratch
 from runhook.runner.checkout import check_out
-from runhook.runner.collect import check_value, keep_notebooks, notebooks_in
+from runhook.runner.collect import (
+    Listing,
+    check_value,
+    keep_notebooks,
+    mask_notebooks,
+    notebooks_in,
+)
 from runhook.runner.command import run_command, run_start_script, working_directory
 from runhook.runner.environment import Prepared, prepare
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds
+from runhook.runner.masking import Masker
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Bar, Reporter, StepFailed
+from runhook.runner.secret_files import place_files
 from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_whole
 from runhook.runner.tree import end_descendants
-from runhook.runner.variables import work_variables
+from runhook.runner.variables import unmasked_value_path, work_variables
 
 LEFTOVER_GRACE = 2.0
 
@@ -42,7 +50,8 @@ def run_attempt(
     claimed()
     make_reserve(directory)
     spec = RunSpec.load(directory)
-    reporter = Reporter(directory, spec.hint_socket)
+    masker = Masker(secrets.masked)
+    reporter = Reporter(directory, spec.hint_socket, masker, pipe=secrets.given)
     control = Control(spec.grace, Bounds(spec.limits, directory))
     result = _result(spec, secrets, reporter, control)
     control.bounds.close()
@@ -75,14 +84,16 @@ def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Contro
         stop = error.stop
         result = Result(stop.outcome, time.time(), step=reporter.step_name, reason=stop.reason)
     except Exception as error:  # ours: the run is told, the details are kept for whoever mends it
-        write_whole(Path(spec.directory) / "runner.err", traceback.format_exc())
+        trace = reporter.masker.mask_text(traceback.format_exc())
+        write_whole(Path(spec.directory) / "runner.err", trace)
         reason = f"the runner failed: {type(error).__name__}: {error}"
         result = Result("failed", time.time(), step=reporter.step_name, reason=reason)
     else:
         code = 0 if spec.command else None
         result = Result("succeeded", time.time(), code)
     end_descendants(min(control.grace, LEFTOVER_GRACE))
-    return result
+    reporter.close_log()
+    return replace(result, reason=reporter.masker.mask_value(result.reason))
 
 
 @dataclass
@@ -96,7 +107,9 @@ class _Attempt:
 
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
-        workspace = scratch.make(Path(self.spec.directory))
+        directory = Path(self.spec.directory)
+        workspace = scratch.make(directory)
+        place_files(directory / "home", self.secrets.files)
         self._tell_limits()
         for notice in self.spec.notices:
             self.reporter.say(notice)
@@ -107,6 +120,9 @@ class _Attempt:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"
         variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
+        written = unmasked_value_path(directory) if self.secrets.given else None
+        if written:  # nothing that was not masked may stand where it is kept
+            variables["RUNHOOK_RESULT"] = str(written)
         if self.spec.start_script:
             with self._step("start_script"):
                 variables = run_start_script(
@@ -117,7 +133,7 @@ class _Attempt:
             self._command(workspace, variables)
         else:
             self._notebook(workspace, variables, prepared)
-        check_value(Path(self.spec.directory), self.reporter)
+        check_value(directory, self.reporter, written)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Bar]:
@@ -141,7 +157,13 @@ class _Attempt:
                 run_command(self.spec, workspace, variables, self.reporter, self.control)
             finally:
                 end_descendants(min(self.control.grace, LEFTOVER_GRACE))
-                keep_notebooks(place, before, Path(self.spec.directory) / "artifacts")
+                self._keep_notebooks(place, before)
+
+    def _keep_notebooks(self, place: Path, before: Listing) -> None:
+        artifacts, masker = Path(self.spec.directory) / "artifacts", self.reporter.masker
+        keep_notebooks(place, before, artifacts, masker)
+        if self.secrets.given:
+            mask_notebooks(artifacts, masker)
 
     def _notebook(self, workspace: Path, variables: dict[str, str], prepared: Prepared) -> None:
         from runhook.runner.notebook import run_notebook  # noqa: PLC0415  costs 0.3 s

@@ -52,7 +52,7 @@ def _check_out(
 ) -> dict[str, Any]:
     address = parse(repository.url, spec.places)
     target = _place(workspace, repository.folder)
-    git = Git(reporter.log_fd, control, spec.places.git_timeout)
+    git = Git(reporter.log_fd, control, spec.places.git_timeout, reporter.masker.mask)
     with granted(address, _credential(repository, secrets), secrets) as access:
         mirror = Mirror(spec, repository, address, git, access, reporter)
         trees = Trees(mirror.folder / "trees", control)

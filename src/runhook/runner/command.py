@@ -22,9 +22,8 @@ class LogIndex:
 
     def __init__(self, directory: Path, reporter: Reporter) -> None:
         self._growth = Growth(directory / "log")
-        self._log = reporter.log_fd
         self._reporter = reporter
-        self._before = os.fstat(self._log).st_size
+        self._before = reporter.log_size()
         self._size = self._before
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._index = os.open(directory / "log.index", flags, 0o600)
@@ -35,7 +34,7 @@ class LogIndex:
     def ready(self) -> None:
         """The log grew: note it, and the first time tell the server."""
         self._growth.clear()
-        size = os.fstat(self._log).st_size
+        size = self._reporter.log_size()
         if size == self._size:
             return
         if self._size == self._before:
@@ -89,6 +88,7 @@ def run_command(
     """Run the command to its end; what it writes is the log. StepFailed unless it ends with 0."""
     assert spec.command is not None
     directory = working_directory(workspace, spec.working_directory)
+    reporter.settle()
     index = LogIndex(workspace.parent, reporter)
     try:
         ended = run(
@@ -100,6 +100,8 @@ def run_command(
             observer=index,
         )
     finally:
+        reporter.settle()
+        index.ready()
         index.close()
     if not ended.ok:
         raise _failed("the command", ended, control)

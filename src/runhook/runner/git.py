@@ -8,7 +8,7 @@ submodules are not followed.
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,13 @@ class GitFailed(Exception):
 
 @dataclass(frozen=True)
 class Git:
-    """Runs git commands for one attempt; their words go to `log`. `timeout` is seconds for each."""
+    """Runs git commands for one attempt; their words go through `mask`, which takes secrets out of
+    them, to `log`. `timeout` is seconds for each."""
 
     log: int
     control: Control
     timeout: float
+    mask: Callable[[bytes], bytes] = bytes
 
     def ask(
         self, *arguments: str, cwd: Path, protocol: str, access: Mapping[str, str] | None = None
@@ -68,6 +70,7 @@ class Git:
             output=self.log,
             control=self.control,
             timeout=self.timeout,
+            mask=self.mask,
         )
         if not ended.ok:
             raise GitFailed(ended.errors or f"git was ended by signal {ended.signal}")

@@ -222,7 +222,8 @@ class _Execution:
             )
 
     def _save(self) -> None:
-        text = nbformat.writes(self._notebook)  # type: ignore[no-untyped-call]
+        shown = nbformat.from_dict(self._reporter.masker.mask_value(self._notebook))  # type: ignore[no-untyped-call]
+        text = nbformat.writes(shown)  # type: ignore[no-untyped-call]
         write_whole(self._target, text)
 
 

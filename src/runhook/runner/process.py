@@ -164,16 +164,17 @@ def capture(
     output: int,
     control: Control,
     timeout: float | None = None,
+    mask: Callable[[bytes], bytes] = bytes,
 ) -> tuple[Exit, bytes]:
     """The same, but what it writes to stdout is returned, up to 64 MiB, and of its stderr, which
-    goes to `output`, the tail is kept in the answer."""
+    goes through `mask` to `output`, the tail is kept in the answer."""
     reads, writes = os.memfd_create("stdout"), os.memfd_create("stderr")
     try:
         try:
             with _spawn(argv, cwd, env, reads, writes, None) as process:
                 _wait_or_end(process, control, timeout, None, argv[0])
         finally:
-            errors = os.pread(writes, LONGEST_CAPTURE, 0)
+            errors = mask(os.pread(writes, LONGEST_CAPTURE, 0))
             if errors:
                 os.write(output, errors)
         ended = _exit(process)

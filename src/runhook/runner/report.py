@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runhook.runner.masked_log import MaskedLog
+from runhook.runner.masking import Masker
 from runhook.runner.spec import Report, append_report
 
 
@@ -32,20 +34,52 @@ class Bar:
 
 
 class Reporter:
-    """Writes to one attempt's directory; the server is only hinted at."""
+    """Writes to one attempt's directory; the server is only hinted at.
 
-    def __init__(self, directory: Path, hint_socket: str | None) -> None:
+    What `masker` knows is in no event. With `pipe` it is in no log either, which the work then
+    does not write itself: see `masked_log`. `log_fd` is where output goes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        hint_socket: str | None,
+        masker: Masker | None = None,
+        *,
+        pipe: bool = False,
+    ) -> None:
         self._directory = directory
         self._hint_socket = hint_socket
         self._attempt_id = directory.name.encode()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self.log_fd = os.open(directory / "log", flags, 0o600)
+        self._log = self.log_fd = os.open(directory / "log", flags, 0o600)
+        self.masker = masker or Masker([])
+        self._masked = MaskedLog(self._log, self.masker, self._tell_lost) if pipe else None
+        if self._masked:
+            self.log_fd = self._masked.fd
         self.step_name: str | None = None
 
     def emit(self, kind: str, **data: Any) -> None:
         """Append an event and tell the server that there is one."""
-        append_report(self._directory, Report(time.time(), kind, data))
+        append_report(self._directory, Report(time.time(), kind, self.masker.mask_value(data)))
         self.hint()
+
+    def log_size(self) -> int:
+        """How much is in the log."""
+        return os.fstat(self._log).st_size
+
+    def settle(self) -> None:
+        """Wait until what was written to `log_fd` is in the log."""
+        if self._masked:
+            self._masked.settle()
+
+    def close_log(self) -> None:
+        """After the work has ended, and all that it started: nothing may be written any more."""
+        if self._masked:
+            self._masked.close()
+
+    def _tell_lost(self) -> None:
+        self.emit("notice", message="a part of the log is missing: it could not be written")
 
     def hint(self) -> None:
         """Send the attempt's id to the server; whether it hears is of no consequence here."""
@@ -71,4 +105,5 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """One line of ours in the log, during set-up only."""
-        os.write(self.log_fd, f"runhook: {' '.join(text.split())}\n".encode())
+        line = f"runhook: {' '.join(text.split())}\n"
+        os.write(self.log_fd, self.masker.mask_text(line).encode())

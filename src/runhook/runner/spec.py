@@ -140,18 +140,34 @@ class GitCredential:
 class Secrets:
     """What the runner must know and no file may hold longer than needed.
 
-    `known_hosts` is the text of an OpenSSH known_hosts file: hosts somebody has confirmed.
+    `variables` are ours, such as the run's own token. `known_hosts` is the text of an OpenSSH
+    known_hosts file: hosts somebody has confirmed. `attached` and `files` are the secrets of the
+    job: variables, and files by their path below the home.
     """
 
     credentials: dict[str, GitCredential] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict, repr=False)
     known_hosts: str = ""
+    attached: dict[str, str] = field(default_factory=dict, repr=False)
+    files: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def given(self) -> bool:
+        """Does the work get any secret of its job?"""
+        return bool(self.attached or self.files)
+
+    @property
+    def masked(self) -> list[str]:
+        """Every value that must not be read in what the run leaves behind."""
+        token = self.variables.get("RUNHOOK_TOKEN", "")
+        credentials = [each.value for each in self.credentials.values()]
+        return [token, *credentials, *self.attached.values(), *self.files.values()]
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """The counterpart of `dataclasses.asdict`."""
         credentials = {name: GitCredential(**item) for name, item in values["credentials"].items()}
-        return cls(credentials, values["variables"], values["known_hosts"])
+        return cls(**{**values, "credentials": credentials})
 
 
 @dataclass(frozen=True)
@@ -230,13 +246,14 @@ def append_report(directory: Path, report: Report) -> None:
             os.close(descriptor)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str | bytes) -> None:
     """Replace a file so that a reader sees the old text or the new, never a part (mode 0600)."""
+    data = text.encode() if isinstance(text, str) else text
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)

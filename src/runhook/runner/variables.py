@@ -33,6 +33,7 @@ def work_variables(
         **environment,
         **spec.variables,
         **{name: _text(value) for name, value in spec.parameters.items()},
+        **secrets.attached,
         **secrets.variables,
         "RUNHOOK_RUN_ID": spec.run_id,
         "RUNHOOK_ATTEMPT_ID": spec.attempt_id,
@@ -48,6 +49,11 @@ def work_variables(
 def result_value_path(directory: Path) -> Path:
     """Where the work may leave what it returns, as JSON."""
     return directory / "result-value.json"
+
+
+def unmasked_value_path(directory: Path) -> Path:
+    """The same for a run with secrets: the value goes from here to there once it is masked."""
+    return directory / "tmp" / ".result-value.json"
 
 
 def _text(value: Any) -> str:

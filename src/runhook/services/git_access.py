@@ -18,6 +18,7 @@ from runhook.model.access import Caller
 from runhook.model.git_access import GitCredentialInfo, KnownHost, NewCredential
 from runhook.model.host_key import HostKey
 from runhook.model.place import Place, place_of
+from runhook.ring import Ring
 from runhook.runner.spec import GitCredential
 from runhook.services import audit, ssh_keys
 from runhook.services.access import require, require_admin, require_scope, visible_owners
@@ -171,6 +172,15 @@ def _place(address: str) -> Place | None:
 def _opened(tx: Transaction, keys: Keys, info: GitCredentialInfo) -> GitCredential:
     secret = keys.decrypt(git.sealed_secret(tx, info.id), _context(info))
     return GitCredential(info.kind, info.username, secret)
+
+
+def reseal(tx: Transaction, ring: Ring) -> int:
+    """Encrypt every credential anew, with the first key of the ring; how many there are."""
+    known = git.list_credentials(tx, None)
+    for info in known:
+        secret = ring.decrypt(git.sealed_secret(tx, info.id), _context(info))
+        git.replace_sealed(tx, info.id, ring.encrypt(secret, _context(info)))
+    return len(known)
 
 
 def list_hosts(tx: Transaction, caller: Caller) -> list[KnownHost]:

@@ -12,7 +12,7 @@ from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
 from runhook.model.people import Owner
 from runhook.model.run import Run
-from runhook.services import audit
+from runhook.services import audit, secrets
 from runhook.services.access import require, visible_owners
 from runhook.services.members import require_owner
 from runhook.services.scopes import require_run_scope
@@ -72,6 +72,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     require(caller, "jobs:write", owner, what=f"owner {owner}")
     require_run_scope(spec.token_scope)
     require_owner(tx, caller, owner)
+    secrets.require_attachable(tx, caller, owner, spec)
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
@@ -88,6 +89,7 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
     if spec.recipe_spec() == job.spec.recipe_spec():
         return job
     require_run_scope(spec.token_scope)
+    secrets.require_attachable(tx, caller, job.owner, spec)
     if spec.name != job.name:
         _require_free(tx, job.owner, spec.name)
     changed = jobs.update_job(tx, job, spec, user_id=caller.user_id, now=now)

@@ -40,6 +40,12 @@ def sealed_secret(tx: Transaction, credential_id: str) -> bytes:
     return bytes(tx.execute(statement).scalar_one())
 
 
+def replace_sealed(tx: Transaction, credential_id: str, sealed: bytes) -> None:
+    """Keep the secret part of a credential as it was encrypted anew."""
+    statement = update(git_credentials).where(git_credentials.c.id == credential_id)
+    tx.execute(statement.values(secret=sealed))
+
+
 def delete_credential(tx: Transaction, credential_id: str) -> None:
     tx.execute(delete(git_credentials).where(git_credentials.c.id == credential_id))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Text, and_, cast, delete, func, insert, or_, select, update
 
 from runhook.model.job import Job, JobSpec
 from runhook.model.schedule import Schedule
@@ -202,6 +202,14 @@ def list_jobs(
         statement = statement.order_by(jobs.c.name, jobs.c.id)
     found = [_job_of(row) for row in tx.execute(statement.limit(size))]
     return found[::-1] if before else found
+
+
+def jobs_with_secrets(tx: Transaction) -> list[Job]:
+    """The jobs that have any secret attached, by name."""
+    mentioned = cast(jobs.c.spec, Text).like('%"secrets"%')
+    statement = select(jobs).where(jobs.c.deleted_at.is_(None), mentioned)
+    found = [_job_of(row) for row in tx.execute(statement.order_by(jobs.c.name, jobs.c.id))]
+    return [job for job in found if job.spec.secrets]
 
 
 def list_versions(tx: Transaction, job_id: str) -> list[JobVersion]:

@@ -12,7 +12,19 @@ from runhook.defences import FORM_FIELD, require_form_token, require_same_origin
 from runhook.errors import RunhookError, TooManyRequests
 from runhook.gate import headers_of
 from runhook.services.site import Server
-from runhook.web import account, audit, git, jobs, people, runs, session, sso, stream, tokens
+from runhook.web import (
+    account,
+    audit,
+    git,
+    jobs,
+    people,
+    runs,
+    secrets,
+    session,
+    sso,
+    stream,
+    tokens,
+)
 from runhook.web.ask import Ask, Handler
 from runhook.web.view import STATIC, render, static
 
@@ -51,6 +63,10 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", "/dash/git/credentials/{credential_id}/delete", "git:write", git.delete_credential),
     ("POST", "/dash/git/hosts/{host_id}/confirm", "hosts:write", git.confirm_host),
     ("POST", "/dash/git/hosts/{host_id}/delete", "hosts:write", git.delete_host),
+    ("GET", "/dash/secrets", "secrets:read", secrets.secrets_page),
+    ("POST", "/dash/secrets", "secrets:write", secrets.add_secret),
+    ("POST", "/dash/secrets/{secret_id}", "secrets:write", secrets.change_secret),
+    ("POST", "/dash/secrets/{secret_id}/delete", "secrets:write", secrets.delete_secret),
     ("GET", "/dash/tokens", "user:token", tokens.tokens_page),
     ("POST", "/dash/tokens", "user:token", tokens.make),
     ("POST", "/dash/tokens/{token_id}/revoke", "user:token", tokens.revoke),

@@ -34,6 +34,7 @@ def _rules(spec: JobSpec) -> Iterator[tuple[str, list[str]]]:
         yield "Limits", [f"{name} {value}" for name, value in given.items() if name != "steps"]
         steps = given.get("steps") or {}
         yield "Limits of steps", [f"{name} {value}" for name, value in steps.items()]
+    yield "Secrets", [f"{each.name} at {each.location}" for each in spec.secrets or []]
     yield "Starts after", spec.predecessors
     yield "Webhooks", [f"{hook.webhook} ({hook.source})" for hook in spec.webhooks]
     if spec.retention:

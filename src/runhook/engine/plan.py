@@ -1,6 +1,6 @@
 """From a job's definition to what a runner is told: the RunSpec of an attempt."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runhook.keys import Keys
@@ -45,12 +45,13 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
         variables={"RUNHOOK_TOKEN": keys.run_token(attempt.id), "RUNHOOK_URL": site.url},
         known_hosts=git_access.known_hosts_text(tx),
     )
-    return Plan(run_spec(spec, job.name, site, run, attempt, by_url), secrets)
+    return Plan(run_spec(spec, job.name, job.owner, site, run, attempt, by_url), secrets)
 
 
 def run_spec(
     spec: JobSpec,
     job_name: str,
+    owner: str,
     site: Site,
     run: Run,
     attempt: Attempt,
@@ -79,6 +80,8 @@ def run_spec(
         limits=_limits(spec.limits or Limits()),
         grace=site.grace,
         hint_socket=site.hint_socket,
+        owner=owner,
+        isolation=replace(site.isolation, network=spec.network is not False),
     )
 
 

@@ -7,23 +7,33 @@ secrets as JSON on standard input, does the same without one.
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runhook.runner import scratch
+from runhook.runner.bytecode import compile_bytecode
 from runhook.runner.checkout import check_out
-from runhook.runner.collect import check_value, keep_notebooks, notebooks_in
+from runhook.runner.collect import (
+    folder_of,
+    keep_artifacts,
+    keep_notebooks,
+    keep_value,
+    notebooks_in,
+)
 from runhook.runner.command import run_command, run_start_script, working_directory
+from runhook.runner.confine import confine, require_enforceable
 from runhook.runner.environment import Prepared, prepare
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Bar, Reporter, StepFailed
 from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_whole
+from runhook.runner.syscalls import no_new_privileges
 from runhook.runner.tree import end_descendants
 from runhook.runner.variables import work_variables
 
@@ -40,15 +50,18 @@ def run_attempt(
     if not claim(directory):
         return
     claimed()
+    no_new_privileges()
+    os.umask(0o022)  # another system user is to read what is made here, where that is meant
     make_reserve(directory)
     spec = RunSpec.load(directory)
     reporter = Reporter(directory, spec.hint_socket)
     control = Control(spec.grace, Bounds(spec.limits, directory))
-    result = _result(spec, secrets, reporter, control)
+    attempt = _Attempt(spec, secrets, reporter, control)
+    result = _result(attempt)
     control.bounds.close()
     result.save(directory)
     reporter.hint()
-    scratch.remove(directory)
+    attempt.tidy()
 
 
 def claim(directory: Path) -> bool:
@@ -64,10 +77,11 @@ def claim(directory: Path) -> bool:
     return True
 
 
-def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Control) -> Result:
+def _result(attempt: "_Attempt") -> Result:
     """Do the work; every ending becomes a result."""
+    spec, reporter, control = attempt.spec, attempt.reporter, attempt.control
     try:
-        _Attempt(spec, secrets, reporter, control).work()
+        attempt.work()
     except StepFailed as error:
         facts = (error.exit_code, error.signal, reporter.step_name, error.reason)
         result = Result("failed", time.time(), *facts)
@@ -82,6 +96,7 @@ def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Contro
         code = 0 if spec.command else None
         result = Result("succeeded", time.time(), code)
     end_descendants(min(control.grace, LEFTOVER_GRACE))
+    keep_artifacts(Path(spec.directory) / scratch.KEPT, reporter)
     return result
 
 
@@ -93,9 +108,12 @@ class _Attempt:
     secrets: Secrets
     reporter: Reporter
     control: Control
+    prepared: Prepared | None = None
+    sockets: tempfile.TemporaryDirectory[str] | None = None
 
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
+        require_enforceable(self.spec)
         workspace = scratch.make(Path(self.spec.directory))
         self._tell_limits()
         for notice in self.spec.notices:
@@ -106,6 +124,7 @@ class _Attempt:
         with self._step("environment") as bar:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"
+            self._confine(prepared)
         variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
         if self.spec.start_script:
             with self._step("start_script"):
@@ -117,7 +136,28 @@ class _Attempt:
             self._command(workspace, variables)
         else:
             self._notebook(workspace, variables, prepared)
-        check_value(Path(self.spec.directory), self.reporter)
+        end_descendants(min(self.control.grace, LEFTOVER_GRACE))
+        keep_value(Path(self.spec.directory), self.reporter)
+
+    def _confine(self, prepared: Prepared) -> None:
+        """From now on what is run is the work, in its place. A kernel's sockets stand in a folder of
+        their own, because their addresses have to be short."""
+        shared = []
+        if self.spec.notebook:
+            self.sockets = tempfile.TemporaryDirectory(prefix="rh-")
+            shared.append(Path(self.sockets.name))
+        self.prepared = prepared
+        self.control.confinement = confine(self.spec, prepared, shared)
+
+    def tidy(self) -> None:
+        """Put away what the work had, once its result is told."""
+        if self.control.confinement:
+            self.control.confinement.close()
+        if self.sockets:
+            self.sockets.cleanup()
+        scratch.remove(Path(self.spec.directory))
+        if self.prepared:
+            compile_bytecode(self.prepared, self.spec.isolation, self.reporter, self.control)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Bar]:
@@ -136,19 +176,29 @@ class _Attempt:
     def _command(self, workspace: Path, variables: dict[str, str]) -> None:
         with self._step("command"):
             place = working_directory(workspace, self.spec.working_directory)
-            before = notebooks_in(place)
+            with folder_of(workspace, place) as folder:
+                before = notebooks_in(folder)
             try:
                 run_command(self.spec, workspace, variables, self.reporter, self.control)
             finally:
                 end_descendants(min(self.control.grace, LEFTOVER_GRACE))
-                keep_notebooks(place, before, Path(self.spec.directory) / "artifacts")
+                with suppress(OSError), folder_of(workspace, place) as folder:
+                    keep_notebooks(folder, before, Path(self.spec.directory) / scratch.KEPT)
 
     def _notebook(self, workspace: Path, variables: dict[str, str], prepared: Prepared) -> None:
         from runhook.runner.notebook import run_notebook  # noqa: PLC0415  costs 0.3 s
 
+        assert self.sockets is not None
+        sockets = Path(self.sockets.name)
         with self._step("notebook"):
             run_notebook(
-                self.spec, workspace, variables, prepared.python, self.reporter, self.control
+                self.spec,
+                workspace,
+                variables,
+                prepared.python,
+                self.reporter,
+                self.control,
+                sockets,
             )
 
 

@@ -1,22 +1,63 @@
-"""Keeping what the work made: notebooks a command wrote where it ran, the value returned."""
+"""Keeping what the work made: its artifacts, notebooks a command wrote where it ran, the value returned.
+
+The work has ended when this looks, but what it left may be meant to mislead: links to files that
+the server may read and the work may not, pipes, devices. So everything is opened beneath a folder
+that was the work's, through no link that leads out of it, and only regular files are kept.
+"""
 
 import json
 import os
 import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from runhook.runner.report import Reporter
+from runhook.runner.spec import write_whole
+from runhook.runner.syscalls import open_beneath
 from runhook.runner.variables import result_value_path
 
 LARGEST_VALUE = 1024 * 1024
+KEPT_VALUE = "result-value.json"
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = READ | os.O_DIRECTORY
 
 Listing = dict[str, tuple[int, int]]
 
 
-def notebooks_in(directory: Path) -> Listing:
-    """The notebooks that stand in a directory: name → (time of change in ns, size)."""
+@contextmanager
+def folder_of(workspace: Path, place: Path) -> Iterator[int]:
+    """The folder `place` of the workspace, opened; OSError if it is not there (any more), or links
+    lead out of the workspace on the way."""
+    root = os.open(workspace, FOLDER)
+    try:
+        folder = open_beneath(root, os.path.relpath(place, workspace), os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(root)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def open_beneath_text(workspace: Path, path: Path) -> Iterator[TextIO]:
+    """A text file of the workspace, under the same conditions."""
+    root = os.open(workspace, FOLDER)
+    try:
+        reads = open_beneath(root, os.path.relpath(path, workspace), os.O_RDONLY | os.O_NONBLOCK)
+    finally:
+        os.close(root)
+    with open(reads, encoding="utf-8") as file:
+        yield file
+
+
+def notebooks_in(folder: int) -> Listing:
+    """The notebooks that stand in an open folder: name → (time of change in ns, size)."""
     found: Listing = {}
-    with os.scandir(directory) as entries:
+    with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".ipynb") and entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
@@ -24,26 +65,100 @@ def notebooks_in(directory: Path) -> Listing:
     return found
 
 
-def keep_notebooks(directory: Path, before: Listing, artifacts: Path) -> None:
+def keep_notebooks(folder: int, before: Listing, artifacts: Path) -> None:
     """Copy the notebooks that are new or changed since `before`; one the work put there itself
     is left as it is."""
-    for name, mark in notebooks_in(directory).items():
-        if before.get(name) != mark and not (artifacts / name).exists():
-            shutil.copy2(directory / name, artifacts / name, follow_symlinks=False)
+    target = os.open(artifacts, FOLDER)
+    try:
+        for name, mark in notebooks_in(folder).items():
+            if before.get(name) != mark:
+                with suppress(OSError):
+                    _copy(folder, target, name)
+    finally:
+        os.close(target)
 
 
-def check_value(directory: Path, reporter: Reporter) -> None:
-    """The value that the work returned must be JSON and of reasonable size, else it is dropped,
-    which a notice says."""
-    path = result_value_path(directory)
-    if path.is_symlink() or not path.is_file():
+def _copy(source: int, target: int, name: str) -> None:
+    """Copy a regular file to a name that is free; anything else is OSError."""
+    reads = os.open(name, READ, dir_fd=source)
+    with open(reads, "rb") as file:
+        if not stat.S_ISREG(os.fstat(reads).st_mode):
+            raise OSError(f"{name} is no regular file")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o600, dir_fd=target), "wb") as copy:
+            shutil.copyfileobj(file, copy)
+
+
+def keep_artifacts(artifacts: Path, reporter: Reporter) -> None:
+    """Make the artifacts the server's own: regular files in folders, with no special rights. Links,
+    pipes, sockets and devices are removed, which a notice says."""
+    left_out = 0
+    with suppress(OSError):
+        if not artifacts.is_symlink():
+            os.chmod(artifacts, 0o700)
+        top = os.open(artifacts, FOLDER)
+        try:
+            _own(top)
+            for _, folders, files, folder in os.fwalk(".", dir_fd=top):
+                left_out += sum(not _keep(folder, name) for name in (*folders, *files))
+        finally:
+            os.close(top)
+    if left_out:
+        what = "entry was" if left_out == 1 else "entries were"
+        reporter.emit(
+            "notice",
+            message=f"{left_out} {what} removed from the artifacts: only files and folders are "
+            "kept, no links, pipes, sockets or devices",
+        )
+
+
+def _keep(folder: int, name: str) -> bool:
+    """Take over a file or folder; False if it is anything else, which is then removed."""
+    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        os.unlink(name, dir_fd=folder)
+        return False
+    if os.geteuid() == 0:
+        os.chown(name, 0, os.getegid(), dir_fd=folder, follow_symlinks=False)
+    mine = 0o700 if stat.S_ISDIR(mode) else 0o600
+    os.chmod(name, mine | (mode & 0o777), dir_fd=folder)
+    return True
+
+
+def _own(folder: int) -> None:
+    if os.geteuid() == 0:
+        os.fchown(folder, 0, os.getegid())
+
+
+def keep_value(directory: Path, reporter: Reporter) -> None:
+    """Keep the value that the work returned. It must be JSON and of reasonable size, else it is
+    dropped, which a notice says."""
+    text = _read(result_value_path(directory))
+    if text is None:
         return
-    if path.stat().st_size > LARGEST_VALUE:
+    if len(text) > LARGEST_VALUE:
         reporter.emit("notice", message=f"the result is larger than {LARGEST_VALUE} bytes: dropped")
-        path.unlink()
         return
     try:
-        json.loads(path.read_bytes())
+        value = text.decode("utf-8")
+        json.loads(value)
     except (ValueError, RecursionError) as error:
         reporter.emit("notice", message=f"the result is not JSON, so it was dropped: {error}")
-        path.unlink()
+    else:
+        write_whole(directory / KEPT_VALUE, value)
+
+
+def _read(path: Path) -> bytes | None:
+    """A little more than a value may have; None where no regular file is."""
+    try:
+        folder = os.open(path.parent, FOLDER)
+    except OSError:
+        return None
+    try:
+        with open(os.open(path.name, READ, dir_fd=folder), "rb") as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return file.read(LARGEST_VALUE + 1) if regular else None
+    except OSError:
+        return None
+    finally:
+        os.close(folder)

@@ -20,6 +20,8 @@ KILLS = 40
 
 strangers: set[int] = set()
 """Children that this process had before it began with an attempt; a runner has none."""
+bystanders: set[int] = set()
+"""Processes that hold the boxes of the attempt: not of the work, which may be below them."""
 
 
 def become_subreaper() -> None:
@@ -63,7 +65,7 @@ def descendants() -> list[int]:
     next_ones = [os.getpid()]
     while next_ones:
         children = set(_children(next_ones.pop())) - strangers
-        found += [pid for pid in children if lives_on(pid)]
+        found += [pid for pid in children - bystanders if lives_on(pid)]
         next_ones += children
     return found
 

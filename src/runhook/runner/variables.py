@@ -46,8 +46,8 @@ def work_variables(
 
 
 def result_value_path(directory: Path) -> Path:
-    """Where the work may leave what it returns, as JSON."""
-    return directory / "result-value.json"
+    """Where the work may leave what it returns, as JSON; what it left there is not to be trusted."""
+    return directory / "out" / "result.json"
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
 from runhook.keys import Keys
-from runhook.runner.spec import Places
+from runhook.runner.spec import IsolationSpec, Places
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.store.database import Database
@@ -18,7 +18,8 @@ from runhook.store.database import Database
 class Site:
     """What all attempts of this server share: where they stand, and the tools' settings.
 
-    `grace` is in seconds; `hint_socket` hears of news from runners; `url` is where the API is.
+    `grace` is in seconds; `hint_socket` hears of news from runners; `url` is where the API is;
+    `isolation` is how far runs are kept apart here.
     """
 
     attempts: Path
@@ -27,6 +28,7 @@ class Site:
     hint_socket: str
     url: str
     capacity: Capacity
+    isolation: IsolationSpec = IsolationSpec()
 
     def directory(self, attempt_id: str) -> Path:
         """The attempt's directory. Two levels, since a directory of a million entries is slow."""

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -76,18 +77,16 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@cache
 def level() -> Level:
     """The best that this machine gives, as a server would find it."""
     return probe().level
 
 
 @pytest.fixture
-async def bench(
-    tmp_path: Path, shared_cache: Path, anyio_backend: str, level: Level
-) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, shared_cache: Path, anyio_backend: str) -> AsyncIterator[Bench]:
     executor = LocalExecutor(run_directory(tmp_path))
-    isolation = IsolationSpec(level, [str(tmp_path), str(shared_cache)])
+    isolation = IsolationSpec(level(), [str(tmp_path), str(shared_cache)])
     made = Bench(executor, tmp_path / "attempts", shared_cache, isolation)
     yield made
     await executor._ask({"op": "leave"})

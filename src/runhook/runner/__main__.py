@@ -26,7 +26,7 @@ from runhook.runner.collect import (
     notebooks_in,
 )
 from runhook.runner.command import run_command, run_start_script, working_directory
-from runhook.runner.confine import confine, require_enforceable
+from runhook.runner.confine import confine, open_way, require_enforceable
 from runhook.runner.environment import Prepared, prepare
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds
@@ -114,6 +114,7 @@ class _Attempt:
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
         require_enforceable(self.spec)
+        open_way(self.spec)
         workspace = scratch.make(Path(self.spec.directory))
         self._tell_limits()
         for notice in self.spec.notices:

@@ -25,6 +25,14 @@ def require_enforceable(spec: RunSpec) -> None:
         )
 
 
+def open_way(spec: RunSpec) -> None:
+    """Where there is no box, but another system user, let that pass to what it is given."""
+    if spec.isolation.level == "own_user":
+        directory = Path(spec.directory)
+        for folder in (directory, directory.parent, directory.parent.parent):
+            os.chmod(folder, ENTERED)
+
+
 def confine(spec: RunSpec, prepared: Prepared, shared: Sequence[Path]) -> Confinement | None:
     """The place of the work; None where that is the runner's own. `shared` are more folders that
     the work may write to. StepFailed if it cannot be made."""
@@ -39,8 +47,6 @@ def confine(spec: RunSpec, prepared: Prepared, shared: Sequence[Path]) -> Confin
         return Sandbox(_view(spec, prepared, [*own, *shared]), uid)
     if uid is None:
         return None
-    for folder in (directory, *directory.parents[:3]):
-        os.chmod(folder, ENTERED)
     return OwnUser(uid)
 
 

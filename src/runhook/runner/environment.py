@@ -169,7 +169,8 @@ class _Maker:
 
     @contextmanager
     def _workshop(self, folder: Path) -> Iterator[Uv]:
-        seen = [folder, Path(program()), Path(prefix_of(Path(self.interpreter.path)))]
+        interpreter = Path(self.interpreter.path)
+        seen = [folder, self.workspace, Path(program()), Path(prefix_of(interpreter))]
         with self.builder.workshop(seen, [folder / "venv"]) as workshop:
             yield self.uv.within(workshop, self.builder.packages)
 

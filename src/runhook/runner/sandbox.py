@@ -69,6 +69,7 @@ class Sandbox:
         self._init = _only_child(self._process.pid)
         self._members = {self._process.pid, self._init, _only_child(self._init)}
         tree.bystanders.update(self._members)
+        tree.inits.add(self._init)
 
     def enter(self, doors: Sequence[int]) -> None:
         """Returns as the work, in the box; the doorkeeper never returns."""
@@ -93,6 +94,7 @@ class Sandbox:
             self._process.kill()
             self._process.wait()
         tree.bystanders.difference_update(self._members)
+        tree.inits.discard(self._init)
 
 
 def confined(enter: Confinement | None, doors: Callable[[], list[int]]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Servers that hostile jobs run on: the one of this test run, and one that has no special rights."""
+"""Servers that hostile jobs run on: the one of this test run, and one without special rights."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 @dataclass
 class UnprivilegedServer(LiveServer):
-    """A server of the user nobody, run by the system's Python: this one's may be out of its reach."""
+    """A server of the user nobody, run by the system's Python: it may not reach this one."""
 
     def command(self, *words: str) -> list[str]:
         drop = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]

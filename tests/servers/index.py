@@ -9,7 +9,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-SOURCE = '''
+SOURCE = """
 import os, zipfile
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
@@ -30,7 +30,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         wheel.writestr(info + "RECORD", "rhwicked.py,,\\n" + info + "METADATA,,\\n"
             + info + "WHEEL,,\\n" + info + "RECORD,,\\n")
     return name
-'''
+"""
 """A build backend that reads `files`, writes `targets`, and puts what came of it in its wheel."""
 
 PROJECT = """

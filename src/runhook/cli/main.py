@@ -12,6 +12,7 @@ import click
 
 from runhook import __version__
 from runhook.cli.client import Client, ClientError
+from runhook.cli.doctor import doctor
 from runhook.cli.login import Login, current_login, keep_login
 from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
 from runhook.cli.recipe import RecipeError, read_recipe
@@ -104,6 +105,17 @@ def restore(data: Path | None, config: Path | None, file: Path) -> None:
     if made.lost:
         click.echo(f"Runs that lived then and will be lost: {made.lost}.", err=True)
     click.echo(f"Start it with: runhook up --data {place}", err=True)
+
+
+@cli.command("doctor")
+@server_options
+@click.option("--host", help="As it would be given to `runhook up`.")
+@as_json
+def doctor_command(
+    data: Path | None, config: Path | None, host: str | None, json_wanted: bool
+) -> None:
+    """Say what this machine is fit for, and what is not as it should be; 1 if that is broken."""
+    doctor(_settings(config, server_data=data, server_host=host), json_wanted)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

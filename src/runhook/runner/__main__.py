@@ -141,8 +141,8 @@ class _Attempt:
         keep_value(Path(self.spec.directory), self.reporter)
 
     def _confine(self, prepared: Prepared) -> None:
-        """From now on what is run is the work, in its place. A kernel's sockets stand in a folder of
-        their own, because their addresses have to be short."""
+        """From now on what is run is the work, in its place. A kernel's sockets stand in a folder
+        of their own, because their addresses have to be short."""
         shared = []
         if self.spec.notebook:
             self.sockets = tempfile.TemporaryDirectory(prefix="rh-")

@@ -39,8 +39,8 @@ class Group:
         return True
 
     def doors(self) -> list[int]:
-        """Open files; a process that writes `0` into each moves in, with what it starts then. Opened
-        before it goes where they are out of sight."""
+        """Open files; a process that writes `0` into each moves in, with what it starts then. To be
+        opened before it goes where they are out of sight."""
         flags = os.O_WRONLY | os.O_CLOEXEC
         places = sorted(set(self.places.values()))
         return [os.open(place / "cgroup.procs", flags) for place in places]

@@ -1,4 +1,4 @@
-"""Keeping what the work made: its artifacts, notebooks a command wrote where it ran, the value returned.
+"""Keeping what the work made: artifacts, notebooks written where it ran, the value returned.
 
 The work has ended when this looks, but what it left may be meant to mislead: links to files that
 the server may read and the work may not, pipes, devices. So everything is opened beneath a folder

@@ -20,8 +20,8 @@ def require_enforceable(spec: RunSpec) -> None:
     """StepFailed if the work is to have no network, where nothing here can take it away."""
     if not spec.isolation.network and spec.isolation.level not in BOXED:
         raise StepFailed(
-            "the job is to run without network, which cannot be enforced here because the isolation "
-            f"is {NAMES[spec.isolation.level]}: `runhook doctor` says what is missing"
+            "the job is to run without network, which cannot be enforced here because the "
+            f"isolation is {NAMES[spec.isolation.level]}: `runhook doctor` says what is missing"
         )
 
 
@@ -55,7 +55,7 @@ def _view(spec: RunSpec, prepared: Prepared, own: Sequence[Path]) -> View:
     readable += [str(mirror_folder(spec.places.cache, each)) for each in spec.repositories]
     readable += certificates(os.environ.items())
     return View(
-        temporary=f"{spec.directory}/tmp",
+        temporary=os.path.join(spec.directory, "tmp"),
         hidden=tuple(spec.isolation.hidden),
         readable=tuple(path for path in readable if Path(path) not in own),
         writable=tuple(map(str, own)),

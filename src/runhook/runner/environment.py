@@ -30,8 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runhook.runner.builder import BASE, Builder
-from runhook.runner.levels import BOXED
 from runhook.runner.interpreters import Interpreter, find_interpreter
+from runhook.runner.levels import BOXED
 from runhook.runner.locks import locked
 from runhook.runner.process import Control
 from runhook.runner.report import Reporter

@@ -29,7 +29,10 @@ HOLDS: dict[Level, list[str]] = {
 LACKS: dict[Level, list[str]] = {
     "own_user_bubblewrap": [],
     "bubblewrap": ["the system user is the server's"],
-    "own_user": ["/tmp and the list of processes are shared", "runs of one job are not apart"],
+    "own_user": [
+        "temporary files and the list of processes are shared",
+        "runs of one job are not apart",
+    ],
     "processes": [
         "the system user is the server's: a run can read the server's data, keys and other runs"
     ],

@@ -19,8 +19,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from runhook.runner.process import Control, Stopped
 from runhook.runner.collect import open_beneath_text
+from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Reporter, StepFailed
 from runhook.runner.scratch import give
 from runhook.runner.spec import RunSpec, write_whole
@@ -186,8 +186,8 @@ class _Execution:
             raise StepFailed(f"the kernel did not start: {error}") from None
 
     def _enter(self) -> Callable[[], None] | None:
-        """What the kernel's process does first. The folder of its sockets becomes its own then: what
-        Jupyter leaves for it there is written by that time."""
+        """What the kernel's process does first. The folder of its sockets becomes its own then:
+        what Jupyter leaves for it there is written by that time."""
         enter, place = self._control.enter, self._control.confinement
         uid = place.uid if place else None
         if enter is None or uid is None:

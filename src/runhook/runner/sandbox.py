@@ -5,9 +5,10 @@
 
 The work is no child of bubblewrap, for two reasons: bubblewrap tells an ending by a signal as an
 exit code, and takes the box with it when it is itself asked to end. The doorkeeper is the work's
-real parent. It hears no polite signal, ends just as the work did, by the same signal even, and takes
-the work along if it is killed. So all that stands around it, `Popen` and Jupyter's kernel manager,
-deals with it as if it were the work. Only the work itself gets INT and TERM (`tree.bystanders`).
+real parent. It hears no polite signal, ends just as the work did, by the same signal even, and
+takes the work along if it is killed. So all that stands around it, `Popen` and Jupyter's kernel
+manager, deals with it as if it were the work. Only the work itself gets INT and TERM
+(`tree.bystanders`).
 """
 
 import os

@@ -46,7 +46,7 @@ def work_variables(
 
 
 def result_value_path(directory: Path) -> Path:
-    """Where the work may leave what it returns, as JSON; what it left there is not to be trusted."""
+    """Where the work may leave what it returns, as JSON. What is there is not to be trusted."""
     return directory / "out" / "result.json"
 
 

@@ -50,6 +50,8 @@ def command(program: str, view: View, work: Iterable[str]) -> list[str]:
         for path in dict.fromkeys(paths):
             words += _put_back(option, path, hidden)
     words += _put_back("--ro-bind", _resolver(hidden), hidden)
+    for folder in hidden:
+        words += ["--remount-ro", folder]
     if view.account is not None:
         words += ["--ro-bind-data", str(view.account), "/etc/passwd"]
     return [*words, "--", *work]

@@ -1,7 +1,7 @@
 """What belongs to one server and is fixed from its start: places, addresses, and who does what."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Site:
     hint_socket: str
     url: str
     capacity: Capacity
-    isolation: IsolationSpec = IsolationSpec()
+    isolation: IsolationSpec = field(default_factory=IsolationSpec)
 
     def directory(self, attempt_id: str) -> Path:
         """The attempt's directory. Two levels, since a directory of a million entries is slow."""

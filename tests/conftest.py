@@ -57,14 +57,19 @@ class LiveServer:
                 env=self.environment,
                 start_new_session=True,
             )
-        assert self.process.stdout
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Read what it says until it serves."""
+        assert self.process and self.process.stdout
         for line in self.process.stdout:
             self.output.append(line)
             ready, link = READY.search(line), LINK.search(line)
             self.url = ready[1] if ready else self.url
             self.link = link[1] if link else self.link
             if "API" in line:
-                return self
+                return
         raise AssertionError(
             f"the server did not start: {(self.data.parent / 'server.err').read_text()}"
         )

@@ -35,6 +35,7 @@ from runhook.errors import NotFound, RunhookError, SettingsError
 from runhook.executors.local import LocalExecutor
 from runhook.gate import Gate, error_response
 from runhook.hosts import Hosts
+from runhook.isolation import Isolation
 from runhook.keys import Keys
 from runhook.places import run_directory, sole_server
 from runhook.ring import FILE as RING_FILE
@@ -98,13 +99,20 @@ def compose(settings: Settings, url: str) -> Runhook:
     keys = Keys.open(settings.server_data / "keys", ring)
     sockets = run_directory(settings.server_data)
     rules, disk = _rules(settings), DiskGuard.of(settings.server_data, settings.server_disk_reserve)
+    isolation = Isolation.of(settings.runs_isolation, settings.server_data)
+    isolation.prepare(settings.server_data)
     site = Site(
         attempts=settings.server_data / "attempts",
         places=_places(settings),
         grace=settings.runs_grace,
         hint_socket=str(sockets / "hints.sock"),
         url=url,
-        capacity=Capacity(settings.runs_limit, pools_of(settings.runs_pools), disk.reason),
+        capacity=Capacity(
+            settings.runs_limit,
+            pools_of(settings.runs_pools),
+            lambda: isolation.refusal() or disk.reason(),
+        ),
+        isolation=isolation.spec,
     )
     server = Server(
         database=database,

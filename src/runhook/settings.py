@@ -77,6 +77,11 @@ class Settings:
     runs_grace: float = _setting(
         "runs", 10.0, "Seconds between asking a run to stop and ending it, at each step."
     )
+    runs_isolation: str = _setting(
+        "runs",
+        "auto",
+        "auto: the best that this machine gives; required: no run without bubblewrap; off.",
+    )
     git_allow_file_urls: bool = _setting(
         "git", False, "Permit file:// repositories, which read this machine's own disk."
     )

@@ -17,7 +17,6 @@ class FakeExecutor:
     """
 
     name = "fake"
-    isolation = "none: nothing is executed"
 
     def __init__(self) -> None:
         self.specs: dict[str, RunSpec] = {}
@@ -28,6 +27,9 @@ class FakeExecutor:
         self.starts = 0
         self.refuse = ""
         self._ends: dict[str, asyncio.Event] = {}
+
+    def isolation_of(self, spec: RunSpec) -> str:
+        return "none: nothing is executed"
 
     async def check(self) -> Health:
         return Health(not self.refuse, self.refuse)

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,9 @@ import pytest
 from runhook.executors.base import Handle
 from runhook.executors.local import LocalExecutor
 from runhook.places import run_directory
-from runhook.runner.spec import Places, Result, RunSpec, Secrets
+from runhook.runner.levels import Level
+from runhook.runner.probe import probe
+from runhook.runner.spec import IsolationSpec, Places, Result, RunSpec, Secrets
 
 
 @dataclass
@@ -22,10 +25,11 @@ class Bench:
     executor: LocalExecutor
     root: Path
     cache: Path
+    isolation: IsolationSpec
 
     def spec(self, **values: object) -> RunSpec:
         attempt_id = uuid.uuid4().hex
-        given = {"grace": 1.0, **values}
+        given = {"grace": 1.0, "isolation": self.isolation, **values}
         if "notebook" not in given:
             given.setdefault("command", "true")
         return RunSpec(
@@ -73,10 +77,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@cache
+def level() -> Level:
+    """The best that this machine gives, as a server would find it."""
+    return probe().level
+
+
 @pytest.fixture
 async def bench(tmp_path: Path, shared_cache: Path, anyio_backend: str) -> AsyncIterator[Bench]:
     executor = LocalExecutor(run_directory(tmp_path))
-    made = Bench(executor, tmp_path / "attempts", shared_cache)
+    isolation = IsolationSpec(level(), [str(tmp_path), str(shared_cache)])
+    made = Bench(executor, tmp_path / "attempts", shared_cache, isolation)
     yield made
     await executor._ask({"op": "leave"})
     await executor.close()

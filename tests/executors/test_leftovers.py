@@ -2,46 +2,59 @@
 
 import asyncio
 import os
+import secrets
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from runhook.runner.leftovers import end_leftovers
-from runhook.runner.spec import RESERVE, LimitsSpec, Result, make_reserve
+from runhook.runner.spec import RESERVE, IsolationSpec, LimitsSpec, Result, make_reserve
 from tests.executors.conftest import Bench, processes_of
 from tests.servers.small_disk import mounted
 
 pytestmark = pytest.mark.anyio
 
 
-async def until(path: Path, lines: int) -> list[int]:
-    """The numbers in a file, once there are so many."""
-    while not path.exists() or len(path.read_text().split()) < lines:
+async def until(mark: str, count: int) -> list[psutil.Process]:
+    """The processes with this mark in their command line, once there are so many."""
+    while len(found := marked(mark)) < count:
         await asyncio.sleep(0.01)
-    return [int(word) for word in path.read_text().split()]
+    return found
 
 
-async def test_everything_that_a_killed_runner_ran_is_ended(bench: Bench, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+def marked(mark: str) -> list[psutil.Process]:
+    """Those that live; a number of a process means another one inside a box."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if mark in process.cmdline()[1:] and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("boxed", [True, False])
+async def test_everything_that_a_killed_runner_ran_is_ended(bench: Bench, boxed: bool) -> None:
+    isolation = bench.isolation if boxed else IsolationSpec()
+    mark = f"600.{secrets.randbelow(10**9):09}"
     command = f"""
-        echo $$ >> {pids}
-        (setsid sh -c 'echo $$ >> {pids}; exec sleep 600' &)
-        env -i sh -c 'echo $$ >> {pids}; trap "" TERM; while :; do sleep 1; done' &
-        (cd / && exec env -i sh -c 'echo $$ >> {pids}; exec sleep 600') &
-        wait
+        (setsid sleep {mark} &)
+        env -i sh -c 'trap "" TERM; while :; do sleep 1; done' {mark} &
+        (cd / && exec env -i sleep {mark}) &
+        sleep {mark}
     """
-    spec, other = bench.spec(command=command), bench.spec(command="sleep 600")
+    spec = bench.spec(command=command, isolation=isolation)
+    other = bench.spec(command="sleep 600", isolation=isolation)
     handle, other_handle = await bench.start(spec), await bench.start(other)
-    found = await until(pids, 4)
+    await until(mark, 4)
     while not processes_of(other):
         await asyncio.sleep(0.01)
     os.kill(handle["pid"], signal.SIGKILL)
     await bench.executor.ended(handle)
     await bench.executor.clean(spec.directory, handle)
-    left = [pid for pid in found if psutil.pid_exists(pid)]
-    assert [pid for pid in left if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE] == []
+    assert marked(mark) == []
     assert not (Path(spec.directory) / "workspace").exists()
     assert processes_of(other), "another attempt was touched"
     os.kill(other_handle["pid"], signal.SIGTERM)

@@ -147,14 +147,16 @@ async def test_a_killed_runner_is_seen_as_gone_without_a_result(bench: Bench) ->
 async def test_runs_go_on_when_the_parent_and_the_server_are_gone(
     bench: Bench, tmp_path: Path
 ) -> None:
-    spec = bench.spec(command=f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; echo done")
+    spec = bench.spec(command="while [ ! -e go ]; do sleep 0.02; done; echo done")
     handle = await bench.start(spec)
     parent = psutil.Process(handle["pid"]).ppid()
     await bench.executor.close()
     os.kill(parent, signal.SIGKILL)
     restarted = LocalExecutor(tmp_path / "run")
     assert [each.phase for each in await restarted.poll([handle])] == [Phase.RUNNING]
-    (tmp_path / "go").touch()
+    workspace = Path(spec.directory) / "workspace"
+    await until(workspace.is_dir)
+    (workspace / "go").touch()
     await restarted.ended(handle)
     assert log(spec) == b"done\n"
     assert (await bench.run(bench.spec())).outcome == "succeeded"  # with a parent of its own

@@ -14,6 +14,7 @@ from runhook import __version__
 from runhook.cli import people
 from runhook.cli.audit import audit
 from runhook.cli.client import Client, ClientError
+from runhook.cli.doctor import doctor
 from runhook.cli.login import Login, current_login, keep_login
 from runhook.cli.output import (
     as_json,
@@ -129,6 +130,17 @@ def rotate_key(data: Path | None, config: Path | None) -> None:
             err=True,
         )
     click.echo("Backups from before need their own keys: they hold the file, if there was one.")
+
+
+@cli.command("doctor")
+@server_options
+@click.option("--host", help="As it would be given to `runhook up`.")
+@as_json
+def doctor_command(
+    data: Path | None, config: Path | None, host: str | None, json_wanted: bool
+) -> None:
+    """Say what this machine is fit for, and what is not as it should be; 1 if that is broken."""
+    doctor(_settings(config, server_data=data, server_host=host), json_wanted)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

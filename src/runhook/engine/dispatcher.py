@@ -91,16 +91,13 @@ class Dispatcher:
                 return
             await asyncio.to_thread(self._save, plan, attempt)
             handle = dict(await self._executor.start(plan.spec, plan.secrets))
-            await self._database.write(lambda tx: self._keep(tx, attempt, handle))
+            told = self._executor.isolation_of(plan.spec)
+            await self._database.write(lambda tx: _keep(tx, attempt, handle, told))
         except Exception as error:  # whatever it is, the run must not stay in `starting`
             await self._failed(attempt, error, now)
         else:
             self._failures.pop(attempt.id, None)
             self._not_before.pop(attempt.id, None)
-
-    def _keep(self, tx: Transaction, attempt: Attempt, handle: dict[str, object]) -> None:
-        attempts.update_attempt(tx, attempt.id, handle=handle, isolation=self._executor.isolation)
-        tx.publish("attempts")
 
     async def _failed(self, attempt: Attempt, error: Exception, now: datetime) -> None:
         """Try again soon: most obstacles (a busy machine, a database that restarts) pass."""
@@ -141,6 +138,11 @@ class Dispatcher:
             end_attempt(tx, run, attempt, RunState.CANCELLED, now, reason=run.reason)
         else:
             end_attempt(tx, run, attempt, RunState.FAILED, now, reason=reason, step="spawn")
+
+
+def _keep(tx: Transaction, attempt: Attempt, handle: dict[str, object], isolation: str) -> None:
+    attempts.update_attempt(tx, attempt.id, handle=handle, isolation=isolation)
+    tx.publish("attempts")
 
 
 def expire(tx: Transaction, now: datetime) -> int:

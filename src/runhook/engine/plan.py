@@ -1,6 +1,6 @@
 """From a job's definition to what a runner is told: the RunSpec of an attempt."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runhook.keys import Keys
@@ -53,12 +53,14 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
         attached=given.variables,
         files=given.files,
     )
-    return Plan(run_spec(spec, job.name, site, run, attempt, by_url), secrets, given.refusal)
+    planned = run_spec(spec, job.name, job.owner, site, run, attempt, by_url)
+    return Plan(planned, secrets, given.refusal)
 
 
 def run_spec(
     spec: JobSpec,
     job_name: str,
+    owner: str,
     site: Site,
     run: Run,
     attempt: Attempt,
@@ -87,6 +89,8 @@ def run_spec(
         limits=_limits(spec.limits or Limits()),
         grace=site.grace,
         hint_socket=site.hint_socket,
+        owner=owner,
+        isolation=replace(site.isolation, network=spec.network is not False),
     )
 
 

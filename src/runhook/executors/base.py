@@ -48,8 +48,10 @@ class Executor(Protocol):
     """
 
     name: str
-    isolation: str
-    """What keeps runs apart here, in words, for the run page."""
+
+    def isolation_of(self, spec: RunSpec) -> str:
+        """What keeps this attempt apart from others here and what does not, in words, for the page
+        of its run."""
 
     async def check(self) -> Health:
         """Usable now?"""

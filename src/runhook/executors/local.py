@@ -24,6 +24,7 @@ from runhook.executors.base import Handle, Health, Phase, Status
 from runhook.runner import scratch
 from runhook.runner.identity import boot_id, fingerprint, identity_of, lives
 from runhook.runner.leftovers import end_leftovers
+from runhook.runner.levels import describe
 from runhook.runner.spec import Identity, RunSpec, Secrets
 from runhook.runner.tree import Ending, poll
 
@@ -36,7 +37,6 @@ class LocalExecutor:
     """`sockets` is a private directory where the parent's socket stands."""
 
     name = "local"
-    isolation = "processes only: own session, own workspace and home; the same system user"
 
     def __init__(self, sockets: Path) -> None:
         self._directory = sockets
@@ -44,6 +44,9 @@ class LocalExecutor:
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._enders: set[asyncio.Task[None]] = set()
+
+    def isolation_of(self, spec: RunSpec) -> str:
+        return describe(spec.isolation.level, spec.isolation.network)
 
     async def check(self) -> Health:
         """Usable if bash and git are here and the parent answers (it is started for that)."""

@@ -109,6 +109,9 @@ class JobSpec(BaseModel):
     retry: Retry | None = None
     retention: Retention | None = None
     limits: Limits | None = None
+    network: bool | None = Field(
+        default=None, description="false: the work has no network; checkout and packages do."
+    )
 
     image: Any = Field(default=None, description="Kept; used only where containers run.")
     instance_type: str | None = Field(default=None, description="Kept; not used here.")

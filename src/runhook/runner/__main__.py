@@ -7,23 +7,27 @@ secrets as JSON on standard input, does the same without one.
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runhook.runner import scratch
+from runhook.runner.bytecode import compile_bytecode
 from runhook.runner.checkout import check_out
 from runhook.runner.collect import (
-    Listing,
-    check_value,
+    folder_of,
+    keep_artifacts,
     keep_notebooks,
+    keep_value,
     mask_notebooks,
     notebooks_in,
 )
 from runhook.runner.command import run_command, run_start_script, working_directory
+from runhook.runner.confine import confine, open_way, require_enforceable
 from runhook.runner.environment import Prepared, prepare
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds
@@ -32,8 +36,9 @@ from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Bar, Reporter, StepFailed
 from runhook.runner.secret_files import place_files
 from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_whole
+from runhook.runner.syscalls import no_new_privileges
 from runhook.runner.tree import end_descendants
-from runhook.runner.variables import unmasked_value_path, work_variables
+from runhook.runner.variables import work_variables
 
 LEFTOVER_GRACE = 2.0
 
@@ -48,16 +53,19 @@ def run_attempt(
     if not claim(directory):
         return
     claimed()
+    no_new_privileges()
+    os.umask(0o022)  # another system user is to read what is made here, where that is meant
     make_reserve(directory)
     spec = RunSpec.load(directory)
     masker = Masker(secrets.masked)
     reporter = Reporter(directory, spec.hint_socket, masker, pipe=secrets.given)
     control = Control(spec.grace, Bounds(spec.limits, directory))
-    result = _result(spec, secrets, reporter, control)
+    attempt = _Attempt(spec, secrets, reporter, control)
+    result = _result(attempt)
     control.bounds.close()
     result.save(directory)
     reporter.hint()
-    scratch.remove(directory)
+    attempt.tidy()
 
 
 def claim(directory: Path) -> bool:
@@ -73,10 +81,11 @@ def claim(directory: Path) -> bool:
     return True
 
 
-def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Control) -> Result:
+def _result(attempt: "_Attempt") -> Result:
     """Do the work; every ending becomes a result."""
+    spec, reporter, control = attempt.spec, attempt.reporter, attempt.control
     try:
-        _Attempt(spec, secrets, reporter, control).work()
+        attempt.work()
     except StepFailed as error:
         facts = (error.exit_code, error.signal, reporter.step_name, error.reason)
         result = Result("failed", time.time(), *facts)
@@ -92,7 +101,11 @@ def _result(spec: RunSpec, secrets: Secrets, reporter: Reporter, control: Contro
         code = 0 if spec.command else None
         result = Result("succeeded", time.time(), code)
     end_descendants(min(control.grace, LEFTOVER_GRACE))
+    artifacts = Path(spec.directory) / scratch.KEPT
     reporter.close_log()
+    keep_artifacts(artifacts, reporter)
+    if attempt.secrets.given:
+        mask_notebooks(artifacts, reporter.masker)
     return replace(result, reason=reporter.masker.mask_value(result.reason))
 
 
@@ -104,9 +117,13 @@ class _Attempt:
     secrets: Secrets
     reporter: Reporter
     control: Control
+    prepared: Prepared | None = None
+    sockets: tempfile.TemporaryDirectory[str] | None = None
 
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
+        require_enforceable(self.spec)
+        open_way(self.spec)
         directory = Path(self.spec.directory)
         workspace = scratch.make(directory)
         place_files(directory / "home", self.secrets.files)
@@ -119,10 +136,8 @@ class _Attempt:
         with self._step("environment") as bar:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"
+            self._confine(prepared)
         variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
-        written = unmasked_value_path(directory) if self.secrets.given else None
-        if written:  # nothing that was not masked may stand where it is kept
-            variables["RUNHOOK_RESULT"] = str(written)
         if self.spec.start_script:
             with self._step("start_script"):
                 variables = run_start_script(
@@ -133,7 +148,28 @@ class _Attempt:
             self._command(workspace, variables)
         else:
             self._notebook(workspace, variables, prepared)
-        check_value(directory, self.reporter, written)
+        end_descendants(min(self.control.grace, LEFTOVER_GRACE))
+        keep_value(directory, self.reporter)
+
+    def _confine(self, prepared: Prepared) -> None:
+        """From now on what is run is the work, in its place. A kernel's sockets stand in a folder
+        of their own, because their addresses have to be short."""
+        shared = []
+        if self.spec.notebook:
+            self.sockets = tempfile.TemporaryDirectory(prefix="rh-")
+            shared.append(Path(self.sockets.name))
+        self.prepared = prepared
+        self.control.confinement = confine(self.spec, prepared, shared)
+
+    def tidy(self) -> None:
+        """Put away what the work had, once its result is told."""
+        if self.control.confinement:
+            self.control.confinement.close()
+        if self.sockets:
+            self.sockets.cleanup()
+        scratch.remove(Path(self.spec.directory))
+        if self.prepared:
+            compile_bytecode(self.prepared, self.spec.isolation, self.reporter, self.control)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Bar]:
@@ -152,25 +188,30 @@ class _Attempt:
     def _command(self, workspace: Path, variables: dict[str, str]) -> None:
         with self._step("command"):
             place = working_directory(workspace, self.spec.working_directory)
-            before = notebooks_in(place)
+            with folder_of(workspace, place) as folder:
+                before = notebooks_in(folder)
             try:
                 run_command(self.spec, workspace, variables, self.reporter, self.control)
             finally:
                 end_descendants(min(self.control.grace, LEFTOVER_GRACE))
-                self._keep_notebooks(place, before)
-
-    def _keep_notebooks(self, place: Path, before: Listing) -> None:
-        artifacts, masker = Path(self.spec.directory) / "artifacts", self.reporter.masker
-        keep_notebooks(place, before, artifacts, masker)
-        if self.secrets.given:
-            mask_notebooks(artifacts, masker)
+                artifacts, masker = Path(self.spec.directory) / scratch.KEPT, self.reporter.masker
+                with suppress(OSError), folder_of(workspace, place) as folder:
+                    keep_notebooks(folder, before, artifacts, masker)
 
     def _notebook(self, workspace: Path, variables: dict[str, str], prepared: Prepared) -> None:
         from runhook.runner.notebook import run_notebook  # noqa: PLC0415  costs 0.3 s
 
+        assert self.sockets is not None
+        sockets = Path(self.sockets.name)
         with self._step("notebook"):
             run_notebook(
-                self.spec, workspace, variables, prepared.python, self.reporter, self.control
+                self.spec,
+                workspace,
+                variables,
+                prepared.python,
+                self.reporter,
+                self.control,
+                sockets,
             )
 
 

@@ -4,34 +4,46 @@
     environments/<key>/
     ├── venv/                 the virtual environment, made where it stays
     ├── lock.txt              what is in it
-    └── complete              written last; its time is the last use
+    ├── complete              written last; its time is the last use
+    └── compiled              its bytecode is there
 
 The first key is a hash of everything that decides the lock, the second one of the lock and the
-interpreter, so runs whose requests differ share an environment if they come to the same. One that
+interpreter, so runs whose requests differ share an environment if they come to the same. Both keys
+hold the owner: to resolve or install a package may execute what its author wrote, and a list of
+versions does not tell from which index they came, so what one owner asked for must not serve
+another. Only what nobody added anything to, the base, is shared by all. One that
 was made before is found without a process. `<key>.lock` is held while something is made; what was
 cut off lacks `complete` and is made anew. Whoever removes one holds the lock too, and begins by
 renaming `complete`, so that it is found whole or not at all.
 
-Bytecode is not compiled at the installation: that costs every new environment more than the first
-run saves, which writes the bytecode of just what it imports.
+A run can only read a shared environment. A start script that installs something gets a private
+one, below the attempt, copied and not linked, which goes with the run.
 """
 
 import hashlib
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runhook.runner.builder import BASE, Builder
 from runhook.runner.interpreters import Interpreter, find_interpreter
+from runhook.runner.levels import BOXED
 from runhook.runner.locks import locked
 from runhook.runner.process import Control
 from runhook.runner.report import Reporter
 from runhook.runner.requirements import Wanted, wanted_packages
 from runhook.runner.resolution import Resolver, base_requirements
 from runhook.runner.spec import RunSpec, write_whole
-from runhook.runner.uv import Uv
+from runhook.runner.uv import Uv, program
+from runhook.runner.view import prefix_of
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+INSTALLS = re.compile(r"\b(pip3?|uv|conda|mamba|micromamba|poetry|pipx|install|easy_install)\b")
+PRIVATE = "environment"
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,18 @@ class Prepared:
     key: str
     cached: bool
     lock: str
+    builder: Builder
+    private: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where it stands, with what is known about it."""
+        return self.python.parent.parent.parent
+
+
+def installs(script: str | None) -> bool:
+    """Does a start script look as if it installs something?"""
+    return bool(script and INSTALLS.search(script))
 
 
 def prepare(spec: RunSpec, reporter: Reporter, control: Control, workspace: Path) -> Prepared:
@@ -55,11 +79,16 @@ def prepare(spec: RunSpec, reporter: Reporter, control: Control, workspace: Path
     uv = Uv(spec.places, reporter, control)
     wanted = wanted_packages(spec.environment, workspace)
     interpreter = find_interpreter(uv, spec.environment.python or wanted.python)
-    maker = _Maker(uv, Path(spec.places.cache), interpreter, wanted)
     lock = spec.environment.lock
+    owner = BASE if wanted.bare and lock is None else spec.owner
+    builder = Builder(Path(spec.places.cache), owner, spec.isolation)
+    maker = _Maker(uv, builder, interpreter, wanted, workspace)
     if lock is None:
         lock = maker.resolve() if spec.environment.refresh == "always" else maker.resolution()
-    prepared = maker.environment(lock)
+    if installs(spec.start_script):
+        prepared = maker.private(lock, Path(spec.directory) / PRIVATE)
+    else:
+        prepared = maker.environment(lock)
     write_whole(Path(spec.directory) / "lock.txt", lock)
     reporter.emit("environment", key=prepared.key, cached=prepared.cached)
     return prepared
@@ -70,18 +99,21 @@ class _Maker:
     """Finds or makes what one request comes to."""
 
     uv: Uv
-    cache: Path
+    builder: Builder
     interpreter: Interpreter
     wanted: Wanted
+    workspace: Path
 
     def resolve(self) -> str:
         """The lock as it would be now."""
-        return Resolver(self.uv, self.interpreter, self.wanted).resolve()
+        return Resolver(
+            self.uv, self.builder, self.interpreter, self.wanted, self.workspace
+        ).resolve()
 
     def resolution(self) -> str:
         """The lock as it was when this was asked for first."""
         key = self._key(base_requirements(), self.wanted.identity(), self.uv.places.index_url)
-        kept = self.cache / "resolutions" / f"{key}.txt"
+        kept = self.builder.cache / "resolutions" / f"{key}.txt"
         if (lock := _read(kept)) is None:
             with locked(kept.with_suffix(".lock"), self.uv.control):
                 if (lock := _read(kept)) is None:
@@ -92,7 +124,7 @@ class _Maker:
     def environment(self, lock: str) -> Prepared:
         """The environment that holds just what the lock says."""
         key = self._key(lock)
-        folder = self.cache / "environments" / key
+        folder = self.builder.cache / "environments" / key
         cached = True
         if not _taken(folder):
             with locked(folder.with_suffix(".lock"), self.uv.control):
@@ -100,28 +132,57 @@ class _Maker:
                     cached = False
                     self._make(folder, lock)
                     write_whole(folder / "complete", "")
+        return self._prepared(folder, key, cached, lock)
+
+    def private(self, lock: str, folder: Path) -> Prepared:
+        """One that holds the same, in a place of the attempt's own. Nothing of it is linked to the
+        packages in the cache, so whatever is done to it stays there."""
+        self._make(folder, lock, "--link-mode", "copy")
+        return self._prepared(folder, self._key(lock), False, lock, private=True)
+
+    def _prepared(
+        self, folder: Path, key: str, cached: bool, lock: str, private: bool = False
+    ) -> Prepared:
         venv = folder / "venv"
         variables = {"PATH": f"{venv}/bin:{SYSTEM_PATH}", "VIRTUAL_ENV": str(venv)}
-        return Prepared(venv / "bin" / "python", variables, key, cached, lock)
+        python = venv / "bin" / "python"
+        return Prepared(python, variables, key, cached, lock, self.builder, private)
 
-    def _make(self, folder: Path, lock: str) -> None:
+    def _make(self, folder: Path, lock: str, *how: str) -> None:
+        """The builder may write to the virtual environment alone, not to what is noted about it."""
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        (folder / "venv").mkdir(parents=True)
         write_whole(folder / "lock.txt", lock)
-        flags = ["--quiet", "--no-project", "--python", self.interpreter.path]
-        self.uv.must("make a virtual environment", "venv", *flags, "venv", cwd=folder)
         options = folder / "options.txt"
         write_whole(options, self.wanted.options())
-        flags = ["--quiet", "--allow-empty-requirements", "--python", "venv/bin/python"]
+        for noted in (folder / "lock.txt", options):
+            noted.chmod(0o644)
         try:
-            words = ["pip", "sync", *flags, "lock.txt", options.name]
-            self.uv.must("install the packages", *words, cwd=folder)
+            with self._workshop(folder) as uv:
+                flags = ["--quiet", "--no-project", "--python", self.interpreter.path]
+                uv.must("make a virtual environment", "venv", *flags, "venv", cwd=folder)
+                flags = ["--quiet", "--allow-empty-requirements", "--python", "venv/bin/python"]
+                words = ["pip", "sync", *flags, *(how or self._links()), "lock.txt", options.name]
+                uv.must("install the packages", *words, cwd=folder)
         finally:
             options.unlink()
 
+    @contextmanager
+    def _workshop(self, folder: Path) -> Iterator[Uv]:
+        interpreter = Path(self.interpreter.path)
+        seen = [folder, self.workspace, Path(program()), Path(prefix_of(interpreter))]
+        with self.builder.workshop(seen, [folder / "venv"]) as workshop:
+            yield self.uv.within(workshop, self.builder.packages)
+
+    def _links(self) -> tuple[str, ...]:
+        """In a box hard links to the packages are impossible, and unwanted: whoever builds next may
+        write to those. Where the disk can share blocks it does."""
+        boxed = self.builder.isolation.level in BOXED
+        return ("--link-mode", "clone") if boxed else ()
+
     def _key(self, *parts: str) -> str:
         machine = [self.interpreter.path, self.interpreter.version, *_platform()]
-        text = "\0".join([*parts, *machine]).encode("utf-8", "surrogateescape")
+        text = "\0".join([self.builder.owner, *parts, *machine]).encode("utf-8", "surrogateescape")
         return hashlib.sha256(text).hexdigest()[:24]
 
 

@@ -30,6 +30,7 @@ FIXED = {
     "GIT_ASKPASS": "",
     "GIT_PROTOCOL_FROM_USER": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_LAZY_FETCH": "1",  # a remote on this disk may name a program to fetch with
 }
 
 

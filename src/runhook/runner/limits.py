@@ -37,9 +37,13 @@ class Bounds:
         self._disk = 0
 
     @property
-    def enter(self) -> Callable[[], None] | None:
-        """For a process to call before it becomes the work, if it has to."""
-        return self._group.enter if self._group else None
+    def grouped(self) -> bool:
+        """Does a control group hold any of them?"""
+        return self._group is not None
+
+    def doors(self) -> list[int]:
+        """What a process is to sign, with a `0`, before it becomes the work (`Group.doors`)."""
+        return self._group.doors() if self._group else []
 
     @property
     def pause(self) -> float | None:

@@ -6,8 +6,8 @@ over IPC sockets. The notebook is saved after every cell, so that it is true on 
 
 import asyncio
 import os
-import tempfile
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from runhook.runner.collect import open_beneath_text
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Reporter, StepFailed
+from runhook.runner.scratch import give
 from runhook.runner.spec import RunSpec, write_whole
 
 INJECTED = "injected-parameters"
@@ -34,17 +36,21 @@ def run_notebook(
     python: Path,
     reporter: Reporter,
     control: Control,
+    sockets: Path,
 ) -> None:
     """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
+    `sockets` is an empty folder with a short path.
 
     StepFailed names the cell that failed, or why the kernel is gone.
     """
     assert spec.notebook is not None
     source = _source(workspace, spec.notebook)
-    notebook = _read(source, spec.notebook)
+    notebook = _read(workspace, source, spec.notebook)
     inject(notebook, spec.parameters)
     target = Path(spec.directory) / "artifacts" / source.name
-    execution = _Execution(notebook, source.parent, target, variables, python, reporter, control)
+    execution = _Execution(
+        notebook, source.parent, target, variables, python, reporter, control, sockets
+    )
     asyncio.run(execution.run())
 
 
@@ -57,9 +63,11 @@ def _source(workspace: Path, relative: str) -> Path:
     return path
 
 
-def _read(path: Path, name: str) -> NotebookNode:
+def _read(workspace: Path, path: Path, name: str) -> NotebookNode:
+    """A start script may have left something that swaps files: hence beneath the workspace."""
     try:
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        with open_beneath_text(workspace, path) as file:
+            notebook = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as error:  # nbformat raises whatever its validators and JSON raise
         raise StepFailed(f"{name} cannot be read as a notebook: {error}") from None
     assert isinstance(notebook, NotebookNode)
@@ -96,8 +104,10 @@ class _Execution:
         python: Path,
         reporter: Reporter,
         control: Control,
+        sockets: Path,
     ) -> None:
         self._notebook = notebook
+        self._sockets = sockets
         self._directory = directory
         self._target = target
         self._variables = variables
@@ -106,6 +116,8 @@ class _Execution:
         self._cell = 0
         self._silent = True
         self._argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        # It would look for its parent's number, which it cannot see; it ends with it anyway.
+        self._argv += ["--IPKernelApp.parent_handle=0"] if control.confinement else []
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
@@ -142,37 +154,52 @@ class _Execution:
             loop.remove_reader(self._control.fileno())
 
     async def _execute(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="rh-") as sockets:
-            manager = self._manager(sockets)
-            client = NotebookClient(
-                self._notebook,
-                km=manager,
-                timeout=None,
-                startup_timeout=READY_SECONDS,
-                allow_errors=False,
-                force_raise_errors=False,
-                store_widget_state=False,
-                on_cell_start=self._cell_started,
-                on_cell_executed=self._cell_executed,
+        manager = self._manager(self._sockets)
+        client = NotebookClient(
+            self._notebook,
+            km=manager,
+            timeout=None,
+            startup_timeout=READY_SECONDS,
+            allow_errors=False,
+            force_raise_errors=False,
+            store_widget_state=False,
+            on_cell_start=self._cell_started,
+            on_cell_executed=self._cell_executed,
+        )
+        self._echo_outputs(client)
+        try:
+            await client.async_execute(
+                cwd=str(self._directory),
+                env=dict(self._variables),
+                cleanup_kc=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                preexec_fn=self._enter(),
             )
-            self._echo_outputs(client)
-            try:
-                await client.async_execute(
-                    cwd=str(self._directory),
-                    env=dict(self._variables),
-                    cleanup_kc=True,
-                    preexec_fn=self._control.bounds.enter,
-                )
-            except CellExecutionError as error:
-                raise self._cell_failed(error) from None
-            except DeadKernelError:
-                why = self._control.bounds.explain() or "the kernel died"
-                self._tell(f"{why} in this cell; the cells after it never ran")
-                raise StepFailed(f"{why} in cell {self._cell}") from None
-            except RuntimeError as error:
-                raise StepFailed(f"the kernel did not start: {error}") from None
+        except CellExecutionError as error:
+            raise self._cell_failed(error) from None
+        except DeadKernelError:
+            why = self._control.bounds.explain() or "the kernel died"
+            self._tell(f"{why} in this cell; the cells after it never ran")
+            raise StepFailed(f"{why} in cell {self._cell}") from None
+        except RuntimeError as error:
+            raise StepFailed(f"the kernel did not start: {error}") from None
 
-    def _manager(self, sockets: str) -> AsyncKernelManager:
+    def _enter(self) -> Callable[[], None] | None:
+        """What the kernel's process does first. The folder of its sockets becomes its own then:
+        what Jupyter leaves for it there is written by that time."""
+        enter, place = self._control.enter, self._control.confinement
+        uid = place.uid if place else None
+        if enter is None or uid is None:
+            return enter
+
+        def hand_over() -> None:
+            give(self._sockets, uid)
+            enter()
+
+        return hand_over
+
+    def _manager(self, sockets: Path) -> AsyncKernelManager:
         spec = KernelSpec(argv=self._argv, display_name="Python 3", language="python")
         manager = AsyncKernelManager(
             kernel_name="python3",

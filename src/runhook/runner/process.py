@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from runhook.runner.limits import Bounds
 from runhook.runner.report import StepFailed
+from runhook.runner.sandbox import Confinement, confined
 from runhook.runner.spec import LimitsSpec
 from runhook.runner.tree import Ending, become_subreaper, end_tree, poll
 
@@ -66,11 +67,13 @@ class Control:
     """Requests to stop, deadlines, and other limits of the attempt.
 
     `grace` is how many seconds a process tree gets after SIGINT, and again after SIGTERM.
+    `confinement` is where the work is put, once there is such a place.
     """
 
     def __init__(self, grace: float, bounds: Bounds | None = None) -> None:
         self.grace = grace
         self.bounds = bounds or Bounds(LimitsSpec(), Path())
+        self.confinement: Confinement | None = None
         self._deadlines: list[tuple[float, str]] = []
         self._requested = False
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -100,6 +103,13 @@ class Control:
             yield
         finally:
             self._deadlines = outer
+
+    @property
+    def enter(self) -> Callable[[], None] | None:
+        """For a forked process to call before it becomes the work, if it has to."""
+        if self.confinement is None and not self.bounds.grouped:
+            return None
+        return confined(self.confinement, self.bounds.doors)
 
     def fileno(self) -> int:
         """Readable once a stop was asked for."""
@@ -151,7 +161,7 @@ def run(
     Raises Stopped once its whole tree is gone, if the attempt has to end; StepFailed if it cannot
     be started, or took longer than `timeout` seconds (then its tree is ended too).
     """
-    with _spawn(argv, cwd, env, output, output, control.bounds.enter) as process:
+    with _spawn(argv, cwd, env, output, output, control.enter) as process:
         _wait_or_end(process, control, timeout, observer, argv[0])
     return _exit(process)
 
@@ -165,13 +175,16 @@ def capture(
     control: Control,
     timeout: float | None = None,
     mask: Callable[[bytes], bytes] = bytes,
+    confinement: Confinement | None = None,
 ) -> tuple[Exit, bytes]:
-    """The same, but what it writes to stdout is returned, up to 64 MiB, and of its stderr, which
-    goes through `mask` to `output`, the tail is kept in the answer."""
+    """The same for a program of set-up, which is not in the work's place and limits: what it writes
+    to stdout is returned, up to 64 MiB, and of its stderr, which goes through `mask` to `output`,
+    the tail is kept in the answer."""
+    enter = confined(confinement, list) if confinement else None
     reads, writes = os.memfd_create("stdout"), os.memfd_create("stderr")
     try:
         try:
-            with _spawn(argv, cwd, env, reads, writes, None) as process:
+            with _spawn(argv, cwd, env, reads, writes, enter) as process:
                 _wait_or_end(process, control, timeout, None, argv[0])
         finally:
             errors = mask(os.pread(writes, LONGEST_CAPTURE, 0))

@@ -39,6 +39,11 @@ class Wanted:
     locked: Path | None = None
     python: str | None = None
 
+    @property
+    def bare(self) -> bool:
+        """Is nothing wanted beyond what every environment holds?"""
+        return not (self.text.strip() or self.files or self.locked)
+
     def identity(self) -> str:
         """Changes with everything that decides what is wanted, included files too."""
         paths = [path for file in self.files for path in with_included(file)]

@@ -4,15 +4,28 @@ import os
 import shutil
 from pathlib import Path
 
-SCRATCH = ("workspace", "home", "tmp")
+SCRATCH = ("workspace", "home", "tmp", "out", "environment")
+GIVEN = ("workspace", "home", "tmp", "out")
 KEPT = "artifacts"
 
 
 def make(directory: Path) -> Path:
     """Make the places in the attempt's directory; the workspace."""
-    for name in (*SCRATCH, KEPT):
+    for name in (*GIVEN, KEPT):
         (directory / name).mkdir(mode=0o700, exist_ok=True)
-    return directory / "workspace"
+    workspace = directory / "workspace"
+    workspace.chmod(0o755)  # for whoever builds packages that it asks for; nobody else gets there
+    return workspace
+
+
+def give(path: Path, uid: int) -> None:
+    """Make the system user the owner of a folder and all that is in it, following no link. For what
+    nobody else writes to meanwhile."""
+    os.chmod(path, 0o700)
+    os.lchown(path, uid, uid)
+    for root, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            os.lchown(os.path.join(root, name), uid, uid)
 
 
 def remove(directory: Path) -> None:

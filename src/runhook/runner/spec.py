@@ -6,9 +6,10 @@
     events.jsonl  Report       runner → server   one JSON object a line: steps with their durations
     lock.txt      text         runner → server   the resolved packages of the environment
     result.json   Result       runner → server   written once, by rename, as the last thing
+    result-value.json          runner → server   what the work returned, if that is JSON
     artifacts/    files        runner → server   what is kept
     runner.json   Identity     runner → server   made with O_EXCL: whoever makes it runs the attempt
-    workspace/ home/ tmp/                        of the work alone, removed at the end
+    workspace/ home/ tmp/ out/ environment/      of the work alone, removed at the end
 
 Secrets travel beside the spec, never through a file of the attempt's directory (`Secrets`).
 """
@@ -21,6 +22,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
+
+from runhook.runner.levels import Level
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 RESERVE, RESERVE_BYTES = ".reserve", 16 * 1024
@@ -81,6 +84,16 @@ class LimitsSpec:
 
 
 @dataclass(frozen=True)
+class IsolationSpec:
+    """How far the work is kept apart from the machine. `hidden` are folders of the server that it
+    must not see; without `network` it has only a loopback of its own."""
+
+    level: Level = "processes"
+    hidden: list[str] = field(default_factory=list)
+    network: bool = True
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
 
@@ -109,6 +122,8 @@ class RunSpec:
     limits: LimitsSpec = field(default_factory=LimitsSpec)
     grace: float = 10.0
     hint_socket: str | None = None
+    owner: str = ""
+    isolation: IsolationSpec = field(default_factory=IsolationSpec)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -117,6 +132,7 @@ class RunSpec:
         values["places"] = Places(**values["places"])
         values["environment"] = EnvironmentRequest(**values["environment"])
         values["limits"] = LimitsSpec(**values["limits"])
+        values["isolation"] = IsolationSpec(**values["isolation"])
         values["repositories"] = [RepositorySpec(**item) for item in values["repositories"]]
         return cls(**values)
 
@@ -247,10 +263,14 @@ def append_report(directory: Path, report: Report) -> None:
 
 
 def write_whole(path: Path, text: str | bytes) -> None:
-    """Replace a file so that a reader sees the old text or the new, never a part (mode 0600)."""
+    """Replace a file so that a reader sees the old text or the new, never a part (mode 0600).
+
+    Writes through no link, so the folder may be one that the work can write to; there it may find
+    its way barred: OSError."""
     data = text.encode() if isinstance(text, str) else text
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -20,6 +20,11 @@ KILLS = 40
 
 strangers: set[int] = set()
 """Children that this process had before it began with an attempt; a runner has none."""
+bystanders: set[int] = set()
+"""Processes that hold the boxes of the attempt: not of the work, which may be below them."""
+inits: set[int] = set()
+"""The first process of each box: with it the kernel kills all that is in the box, at once
+(pid_namespaces(7))."""
 
 
 def become_subreaper() -> None:
@@ -50,6 +55,9 @@ def end_descendants(grace: float) -> None:
 def _kill_all() -> None:
     """Until nothing is left: what forks faster than it dies is killed again. What cannot be killed
     (it waits in the kernel, or is not ours) is not waited for without end."""
+    for pid in inits:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
     for _ in range(KILLS):
         if not descendants():
             return
@@ -63,7 +71,7 @@ def descendants() -> list[int]:
     next_ones = [os.getpid()]
     while next_ones:
         children = set(_children(next_ones.pop())) - strangers
-        found += [pid for pid in children if lives_on(pid)]
+        found += [pid for pid in children - bystanders if lives_on(pid)]
         next_ones += children
     return found
 

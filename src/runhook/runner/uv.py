@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runhook.runner.builder import Workshop
 from runhook.runner.process import Control, Exit, capture
 from runhook.runner.report import Reporter, StepFailed
 from runhook.runner.spec import Places
@@ -22,11 +23,17 @@ PYENV = ".pyenv/versions/*/bin"
 
 @dataclass(frozen=True)
 class Uv:
-    """uv for one attempt."""
+    """uv for one attempt. Without a workshop it is for questions that execute nobody's code."""
 
     places: Places
     reporter: Reporter
     control: Control
+    packages: Path | None = None
+    workshop: Workshop | None = None
+
+    def within(self, workshop: Workshop, packages: Path) -> "Uv":
+        """The same, at work in a workshop, with the packages that its builder has."""
+        return replace(self, workshop=workshop, packages=packages)
 
     def call(self, *words: str, cwd: Path, output: int | None = None) -> tuple[Exit, bytes]:
         """Run `uv WORDS`: how it ended, and its standard output. What it says goes to the attempt's
@@ -34,11 +41,18 @@ class Uv:
         return capture(
             [program(), *words],
             cwd=cwd,
-            env=environment(os.environ, self.places),
+            env=self._environment(),
             output=self.reporter.log_fd if output is None else output,
             control=self.control,
             timeout=self.places.environment_timeout,
+            confinement=self.workshop.confinement if self.workshop else None,
         )
+
+    def _environment(self) -> dict[str, str]:
+        variables = environment(os.environ, self.places)
+        if self.packages:
+            variables["UV_CACHE_DIR"] = str(self.packages)
+        return variables | (self.workshop.variables if self.workshop else {})
 
     def must(self, what: str, *words: str, cwd: Path, output: int | None = None) -> str:
         """The same, but StepFailed "cannot `what` because …" if it fails; its standard output."""
@@ -62,7 +76,7 @@ def environment(server: Mapping[str, str], places: Places) -> dict[str, str]:
     settings = {
         "PATH": ":".join([*pyenv, kept.get("PATH", os.defpath)]),
         "GIT_TERMINAL_PROMPT": "0",
-        "UV_CACHE_DIR": f"{places.cache}/uv",
+        "UV_CACHE_DIR": f"{places.cache}/uv/server",
         "UV_PYTHON_INSTALL_DIR": f"{places.cache}/pythons",
         "UV_PYTHON_DOWNLOADS": "manual" if places.download_python else "never",
         "UV_NO_CONFIG": "1",

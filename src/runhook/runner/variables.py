@@ -47,13 +47,8 @@ def work_variables(
 
 
 def result_value_path(directory: Path) -> Path:
-    """Where the work may leave what it returns, as JSON."""
-    return directory / "result-value.json"
-
-
-def unmasked_value_path(directory: Path) -> Path:
-    """The same for a run with secrets: the value goes from here to there once it is masked."""
-    return directory / "tmp" / ".result-value.json"
+    """Where the work may leave what it returns, as JSON. What is there is not to be trusted."""
+    return directory / "out" / "result.json"
 
 
 def _text(value: Any) -> str:

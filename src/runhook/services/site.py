@@ -1,7 +1,7 @@
 """What belongs to one server and is fixed from its start: places, addresses, and who does what."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from runhook.bus import Bus
 from runhook.disk import DiskGuard
 from runhook.hosts import Hosts
 from runhook.keys import Keys
-from runhook.runner.spec import Places
+from runhook.runner.spec import IsolationSpec, Places
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.signon.base import SignOn
@@ -20,7 +20,8 @@ from runhook.store.database import Database
 class Site:
     """What all attempts of this server share: where they stand, and the tools' settings.
 
-    `grace` is in seconds; `hint_socket` hears of news from runners; `url` is where the API is.
+    `grace` is in seconds; `hint_socket` hears of news from runners; `url` is where the API is;
+    `isolation` is how far runs are kept apart here.
     """
 
     attempts: Path
@@ -29,6 +30,7 @@ class Site:
     hint_socket: str
     url: str
     capacity: Capacity
+    isolation: IsolationSpec = field(default_factory=IsolationSpec)
 
     def directory(self, attempt_id: str) -> Path:
         """The attempt's directory. Two levels, since a directory of a million entries is slow."""

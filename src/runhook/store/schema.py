@@ -41,6 +41,23 @@ def revision_of(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
+def revision_at(engine: Engine) -> str | None:
+    """The revision the database is at, which is not changed. SettingsError if it cannot be reached,
+    or was made by a newer version of this program."""
+    try:
+        with engine.connect() as connection:
+            found = revision_of(connection)
+    except DBAPIError as error:
+        what = " ".join(str(error.orig).split())
+        place = engine.url.render_as_string(hide_password=True)
+        raise SettingsError(f"the database {place} cannot be used: {what}") from error
+    if found is not None and found not in revisions():
+        raise SettingsError(
+            f"the database is at revision {found}, which a newer version of this program made"
+        )
+    return found
+
+
 def exclude_others(connection: Connection) -> None:
     """Until the transaction ends, nobody else migrates."""
     if connection.dialect.name == "postgresql":

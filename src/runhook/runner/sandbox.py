@@ -1,0 +1,230 @@
+"""The box of an attempt: bubblewrap makes and holds its namespaces, the work is put into them.
+
+    runner ─┬─ bwrap ── bwrap (pid 1 of the box; takes in orphans) ── cat (waits; ends the box)
+            └─ doorkeeper (a fork of the runner, outside) ── the work (pid 3 or so of the box)
+
+The work is no child of bubblewrap, for two reasons: bubblewrap tells an ending by a signal as an
+exit code, and takes the box with it when it is itself asked to end. The doorkeeper is the work's
+real parent. It hears no polite signal, ends just as the work did, by the same signal even, and
+takes the work along if it is killed. So all that stands around it, `Popen` and Jupyter's kernel
+manager, deals with it as if it were the work. Only the work itself gets INT and TERM
+(`tree.bystanders`).
+"""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from runhook.runner import syscalls, tree
+from runhook.runner.report import StepFailed
+from runhook.runner.view import View, command
+
+PATIENCE = 10.0
+MOST_DESCRIPTORS = 1 << 20
+PASSWD = Path("/etc/passwd")
+USER = "runhook"
+
+
+class Confinement(Protocol):
+    """Where the work is put. `uid` is its system user, None for the server's own."""
+
+    uid: int | None
+
+    def enter(self, doors: Sequence[int]) -> None:
+        """For a forked process to call before it executes the work. `doors` are files of control
+        groups, in which it writes itself down on the way."""
+
+    def close(self) -> None:
+        """End what still lives in it. Safe to repeat."""
+
+
+class OwnUser:
+    """No box: only another system user."""
+
+    def __init__(self, uid: int) -> None:
+        self.uid: int | None = uid
+
+    def enter(self, doors: Sequence[int]) -> None:
+        syscalls.end_with_parent()
+        _step_in(doors, self.uid, os.getcwd())
+
+    def close(self) -> None:
+        return
+
+
+class Sandbox:
+    """A box, opened at once. StepFailed if bubblewrap cannot make it."""
+
+    def __init__(self, view: View, uid: int | None) -> None:
+        self.uid = uid
+        self._kinds = _kinds(view.network)
+        self._stop, self._process = _start(view, uid)
+        self._init = _only_child(self._process.pid)
+        self._members = {self._process.pid, self._init, _only_child(self._init)}
+        tree.bystanders.update(self._members)
+        tree.inits.add(self._init)
+
+    def enter(self, doors: Sequence[int]) -> None:
+        """Returns as the work, in the box; the doorkeeper never returns."""
+        place = os.getcwd()
+        syscalls.hide_memory()
+        syscalls.end_with_parent()
+        syscalls.join_namespaces(os.pidfd_open(self._init), self._kinds)
+        work = os.fork()
+        if work:
+            _keep_the_door(work)
+        syscalls.end_with_parent()
+        os.setsid()
+        _step_in(doors, self.uid, place)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            os.close(self._stop)
+            self._stop = -1
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        tree.bystanders.difference_update(self._members)
+        tree.inits.discard(self._init)
+
+
+def confined(enter: Confinement | None, doors: Callable[[], list[int]]) -> Callable[[], None]:
+    """What a forked process is to call before it becomes the work."""
+
+    def step_in() -> None:
+        if enter:
+            enter.enter(doors())
+        else:
+            _sign(doors())
+
+    return step_in
+
+
+def program() -> str | None:
+    """Where bubblewrap is, if it is here."""
+    return shutil.which("bwrap")
+
+
+def _kinds(network: bool) -> int:
+    kinds = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC
+    kinds |= syscalls.CLONE_NEWUTS
+    kinds |= 0 if network else syscalls.CLONE_NEWNET
+    return kinds if os.geteuid() == 0 else kinds | syscalls.CLONE_NEWUSER
+
+
+def _start(view: View, uid: int | None) -> tuple[int, subprocess.Popen[bytes]]:
+    """The descriptor that holds the box open, and bubblewrap, once the box is complete: the byte
+    that `cat` is given has come back."""
+    bubblewrap = program()
+    if bubblewrap is None:
+        raise StepFailed("cannot make a sandbox because bubblewrap is not on this machine any more")
+    told = os.memfd_create("bwrap")
+    passed = [] if uid is None else [_account(uid)]
+    view = replace(view, account=passed[0] if passed else None)
+    given, hold = os.pipe2(os.O_CLOEXEC)
+    heard, back = os.pipe2(os.O_CLOEXEC)
+    try:
+        process = subprocess.Popen(
+            command(bubblewrap, view, ["cat"]),
+            stdin=given,
+            stdout=back,
+            stderr=told,
+            pass_fds=passed,
+            env={"PATH": os.defpath},
+            cwd="/",
+            start_new_session=True,
+            preexec_fn=_deaf,
+        )
+        os.close(back)
+        back = -1
+        os.write(hold, b".")
+        if os.read(heard, 1) != b".":
+            process.wait()
+            words = os.pread(told, 4096, 0).decode("utf-8", "replace").strip()
+            raise StepFailed(f"cannot make a sandbox: {words or 'bubblewrap gave no reason'}")
+    except BaseException:
+        os.close(hold)
+        raise
+    finally:
+        for descriptor in (given, heard, told, *passed, *([back] if back >= 0 else [])):
+            os.close(descriptor)
+    return hold, process
+
+
+def _deaf() -> None:
+    """The box is ended by its holder alone: polite signals are for the work."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _account(uid: int) -> int:
+    """The machine's accounts and one for the work: ssh and others refuse a user without one."""
+    descriptor = os.memfd_create("passwd")
+    os.write(descriptor, PASSWD.read_bytes().rstrip(b"\n"))
+    os.write(descriptor, f"\n{USER}:x:{uid}:{uid}:a run:/:/bin/bash\n".encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _only_child(pid: int) -> int:
+    """The child of bubblewrap, which has one when the box is complete."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        if found:
+            return int(found[0])
+        time.sleep(0.001)
+    raise StepFailed("cannot make a sandbox: bubblewrap does not tell which process holds it")
+
+
+def _step_in(doors: Sequence[int], uid: int | None, place: str) -> None:
+    """Give up what the runner may do, as far as the work goes, and stand where it is to run."""
+    _sign(doors)
+    if uid is not None:
+        _give_output(uid)
+        syscalls.become(uid)
+        syscalls.end_with_parent()  # another user, another setting
+    syscalls.no_new_privileges()
+    os.chdir(place)
+
+
+def _sign(doors: Sequence[int]) -> None:
+    for door in doors:
+        os.write(door, b"0")
+        os.close(door)
+
+
+def _give_output(uid: int) -> None:
+    """So that the work may open /dev/stdout and /dev/stderr by name, as scripts do."""
+    for descriptor in (1, 2):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+            os.fchown(descriptor, uid, uid)
+
+
+def _keep_the_door(work: int) -> NoReturn:
+    """Wait for the work, holding nothing of its, and end as it did."""
+    try:
+        _deaf()
+        os.closerange(0, MOST_DESCRIPTORS)
+        _, ending = os.waitpid(work, 0)
+        if os.WIFSIGNALED(ending):
+            number = os.WTERMSIG(ending)
+            if number != signal.SIGKILL:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        os._exit(os.waitstatus_to_exitcode(ending) & 0xFF)
+    finally:
+        os._exit(125)

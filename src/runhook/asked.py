@@ -1,20 +1,24 @@
 """A request as a handler sees it: who asks, and the database. What the API and the pages share."""
 
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
-from runhook.errors import Malformed
-from runhook.gate import caller_of
+from runhook.bus import CREDENTIALS
+from runhook.errors import Forbidden, Malformed, Unauthorized
+from runhook.gate import caller_of, readmit
 from runhook.model.access import Caller
 from runhook.services.site import Server
 from runhook.store.database import Transaction
 
 T = TypeVar("T")
 DEEPEST = 100
+RECHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,33 @@ class Asked:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once its changes are durable."""
         return await self.server.database.write(work)
+
+    def finish(self, answer: Response) -> Response:
+        """The handler's answer as it is sent: nothing follows the head of a HEAD, and a stream of
+        events lasts no longer than the credential it was asked for with."""
+        if not isinstance(answer, StreamingResponse):
+            return answer
+        if self.request.method == "HEAD":
+            head = Response(status_code=answer.status_code)
+            head.raw_headers = answer.raw_headers
+            return head
+        if answer.media_type == "text/event-stream":
+            answer.body_iterator = self._while_admitted(answer.body_iterator)
+        return answer
+
+    async def _while_admitted(self, body: AsyncIterable[Any]) -> AsyncIterator[Any]:
+        """`body` until the caller is not let in any more. What comes fast is looked at once a
+        second; what is quiet sends something every few seconds, and when a credential ends."""
+        looked = 0.0
+        with self.server.bus.subscribe(CREDENTIALS) as told:
+            async for chunk in body:
+                if told.take() or time.monotonic() - looked > RECHECK_SECONDS:
+                    try:
+                        await readmit(self.request)
+                    except (Unauthorized, Forbidden):
+                        return
+                    looked = time.monotonic()
+                yield chunk
 
 
 def _has_surrogate(text: str) -> bool:

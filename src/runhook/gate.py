@@ -6,7 +6,9 @@ before path, body and existence.
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers
@@ -86,6 +88,10 @@ class Gate:
             raise Malformed("an address may not hold a NUL character")
         if is_public(request.url.path):
             return
+        await self._let_in(request)
+        request.state.readmit = partial(self._let_in, request)
+
+    async def _let_in(self, request: Request) -> None:
         caller = await self._caller(request)
         request.state.caller = replace(caller, address=address_of(request))
 
@@ -112,6 +118,14 @@ def caller_of(request: HTTPConnection) -> Caller:
     caller = request.state.caller
     assert isinstance(caller, Caller)
     return caller
+
+
+async def readmit(request: HTTPConnection) -> None:
+    """Look again who is asking, for an answer that goes on for long: what `caller_of` gives is up
+    to date after it. Raises what the gate would answer if the credential counts no longer."""
+    again: Callable[[], Awaitable[None]] | None = getattr(request.state, "readmit", None)
+    if again is not None:  # a public path has no caller who could be sent away
+        await again()
 
 
 def address_of(request: HTTPConnection) -> str:

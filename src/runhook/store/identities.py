@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 
+from runhook.bus import CREDENTIALS
 from runhook.model.access import Role, User
 from runhook.store.database import Transaction
 from runhook.store.tables import memberships, sessions, sign_in_links, users
@@ -24,6 +25,7 @@ def set_token(tx: Transaction, user_id: str, token: str, rotation: int) -> None:
     """Replace the user's token; the old one is worthless from the commit on."""
     values = {"token_hash": digest(token), "token_rotation": rotation}
     tx.execute(update(users).where(users.c.id == user_id).values(**values))
+    tx.publish(CREDENTIALS)
 
 
 def get_user(tx: Transaction, user_id: str) -> User | None:
@@ -84,6 +86,7 @@ def anybody_signed_in(tx: Transaction, now: datetime) -> bool:
 
 def delete_session(tx: Transaction, session_id: str) -> None:
     tx.execute(delete(sessions).where(sessions.c.id_hash == digest(session_id)))
+    tx.publish(CREDENTIALS)
 
 
 def delete_expired(tx: Transaction, now: datetime) -> None:

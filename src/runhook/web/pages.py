@@ -64,7 +64,8 @@ def page_routes(server: Server) -> list[BaseRoute]:
 
 async def _handle(server: Server, methods: dict[str, Handler], request: Request) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
-    return await methods[method](Ask(request, server))
+    ask = Ask(request, server)
+    return ask.finish(await methods[method](ask))
 
 
 async def _home(request: Request) -> Response:

@@ -141,7 +141,7 @@ def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
     assert second.status_code == 401
 
 
-@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in PAGES])
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, *_ in PAGES])
 def test_no_page_opens_without_signing_in(visitor: Visitor, method: str, path: str) -> None:
     if path == "/dash/sign-in":
         return

@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers
@@ -39,6 +40,7 @@ SESSION_COOKIE = "runhook_session"
 SECURE_SESSION_COOKIE = "__Host-runhook_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN = "/dash/sign-in"
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?")
 AUTHORIZATION = re.compile(r"^(token|bearer)\s+(\S+)\s*$", re.IGNORECASE)
 
 SECURITY_HEADERS = [
@@ -71,6 +73,8 @@ class Gate:
                 headers = message["headers"]
                 given = {name for name, _ in headers}
                 headers += [header for header in SECURITY_HEADERS if header[0] not in given]
+                if b"cache-control" not in given and not scope["path"].startswith(PUBLIC_PREFIX):
+                    headers.append((b"cache-control", b"no-store"))
             await send(message)
 
         request = Request(scope)
@@ -84,9 +88,12 @@ class Gate:
     async def _admit(self, request: Request) -> None:
         """Put the caller into the request's state; raise unless there is one or none is needed."""
         require_known_host(request, self.server.site.url)
-        if "\x00" in request.url.path or "%00" in request.url.query:
+        path, query = request.scope["path"], request.scope["query_string"]
+        if "\x00" in path or b"%00" in query:
             raise Malformed("an address may not hold a NUL character")
-        if is_public(request.url.path):
+        if not query.isascii():
+            raise Malformed("an address is written in ASCII; encode all else with %")
+        if is_public(path):
             return
         await self._let_in(request)
         request.state.readmit = partial(self._let_in, request)
@@ -176,37 +183,61 @@ def require_same_origin(request: Request) -> None:
     """A session may change something only from our own pages (OWASP: Fetch Metadata, Origin)."""
     if request.method in SAFE_METHODS:
         return
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    foreign = site not in (None, "same-origin", "none")
-    if foreign or (origin is not None and urlsplit(origin).netloc != request.headers.get("host")):
-        raise Forbidden(
-            "this request came from another site", hint="Open the page here and try again."
-        )
-    if site is None and origin is None:
+    refuse_foreign(request)
+    if not {"sec-fetch-site", "origin"} & set(request.headers.keys()):
         raise Forbidden(
             "cannot tell which site this request came from", hint="Use a token instead."
         )
 
 
+def refuse_foreign(request: Request) -> None:
+    """Raise if a browser says that it asks on behalf of another site. Programs say nothing."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    foreign = site not in (None, "same-origin", "none")
+    if foreign or (origin is not None and not _names(origin, request.headers.get("host"))):
+        raise Forbidden(
+            "this request came from another site", hint="Open the page here and try again."
+        )
+
+
+def _names(origin: str, host: str | None) -> bool:
+    scheme, _, rest = origin.partition("://")
+    return scheme in ("http", "https") and rest == host
+
+
 def require_known_host(request: Request, url: str) -> None:
     """On a loopback address answer to loopback names only, so that no foreign name can be pointed
     at it (DNS rebinding)."""
-    host = (request.headers.get("host") or "").rsplit("@")[-1]
-    name = urlsplit(f"//{host}").hostname or ""
-    loopback = ("localhost", "127.0.0.1", "::1")
-    ours = urlsplit(url).hostname
-    if ours in loopback and name not in loopback and not name.startswith("127."):
+    host = request.headers.get("host", "")
+    name = host_name(host)
+    if is_loopback(urlsplit(url).hostname) and not is_loopback(name):
         raise Forbidden(
-            f"this server does not answer to the name {name!r}",
+            f"this server does not answer to the name {name or host!r}",
             hint="Set RUNHOOK_SERVER_URL to the address under which people reach it.",
         )
 
 
+def host_name(host: str) -> str | None:
+    """The name or address in a Host header; None if it is none."""
+    match = HOST.fullmatch(host)
+    return (match[1] or match[2]).lower() if match else None
+
+
+def is_loopback(name: str | None) -> bool:
+    """Is it this machine's own name or address, which no name service can point elsewhere?"""
+    if name is None or name == "localhost":
+        return name is not None
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def _refusal(request: Request, error: RunhookError) -> Response:
-    wants_page = request.url.path.startswith("/dash") or request.url.path == "/"
+    path = request.scope["path"]
+    wants_page = path.startswith("/dash") or path == "/"
     if wants_page and isinstance(error, Unauthorized) and request.method in SAFE_METHODS:
-        query = urlencode({"next": request.url.path})
+        query = urlencode({"next": path})
         return RedirectResponse(f"{SIGN_IN}?{query}", status_code=303)
     return error_response(error)
 

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from runhook.api.call import Call, Json
 from runhook.api.shapes import user_json
 from runhook.errors import Invalid
-from runhook.gate import clear_session, session_of, set_session
+from runhook.gate import clear_session, refuse_foreign, session_of, set_session
 from runhook.services import identities
 from runhook.store.database import Transaction
 
@@ -45,6 +45,7 @@ async def sign_in_link(call: Call) -> Response:
 
 async def login(call: Call) -> Response:
     """A session for whoever names an account and proves it with its user token as the password."""
+    refuse_foreign(call.request)
     body = await call.object()
     password = body.get("password")
     if not isinstance(password, str):
@@ -60,6 +61,7 @@ async def login(call: Call) -> Response:
 
 
 async def logout(call: Call) -> Response:
+    refuse_foreign(call.request)
     session = session_of(call.request)
     if session:
         await call.write(lambda tx: identities.sign_out(tx, session))

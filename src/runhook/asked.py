@@ -1,5 +1,7 @@
 """A request as a handler sees it: who asks, and the database. What the API and the pages share."""
 
+import json
+import math
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
@@ -92,6 +94,27 @@ class Asked:
                         return
                     looked = time.monotonic()
                 yield chunk
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a JSON text as RFC 8259 has it. ValueError if it is none, or nested deeper than
+    can be read."""
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can say again: Python would read 1e999 as infinity, which it cannot."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _has_surrogate(text: str) -> bool:

@@ -7,6 +7,7 @@ over IPC sockets. The notebook is saved after every cell, so that it is true on 
 import asyncio
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from runhook.runner.spec import RunSpec, write_whole
 
 INJECTED = "injected-parameters"
 READY_SECONDS = 60
+LONGEST_REASON = 1000
 
 
 def run_notebook(
@@ -41,7 +43,7 @@ def run_notebook(
     """
     assert spec.notebook is not None
     source = _source(workspace, spec.notebook)
-    notebook = _read(source, spec.notebook)
+    notebook = read_notebook(source, spec.notebook)
     inject(notebook, spec.parameters)
     target = Path(spec.directory) / "artifacts" / source.name
     execution = _Execution(notebook, source.parent, target, variables, python, reporter, control)
@@ -57,13 +59,35 @@ def _source(workspace: Path, relative: str) -> Path:
     return path
 
 
-def _read(path: Path, name: str) -> NotebookNode:
+def read_notebook(path: Path, name: str) -> NotebookNode:
+    """The notebook in the present format, whichever it was written in. StepFailed, as a sentence,
+    if it is none, or broken in a place that executing it needs."""
     try:
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings(action="ignore"):  # what it mends by itself, such as ids
+            notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        problem = _problem(notebook)
     except Exception as error:  # nbformat raises whatever its validators and JSON raise
-        raise StepFailed(f"{name} cannot be read as a notebook: {error}") from None
+        problem = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+    if problem:
+        raise StepFailed(f"{name} cannot be read as a notebook: {problem}")
     assert isinstance(notebook, NotebookNode)
     return notebook
+
+
+def _problem(notebook: Any) -> str | None:
+    """What nbformat lets through and executing or saving would stumble over."""
+    if not isinstance(notebook, NotebookNode) or not isinstance(notebook.get("cells"), list):
+        return "it has no list of cells"
+    if not isinstance(notebook.get("metadata"), dict):
+        return "it has no metadata"
+    for number, cell in enumerate(notebook.cells, start=1):
+        if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
+            return f"cell {number} has no type"
+        if not isinstance(cell.get("source"), str):
+            return f"cell {number} has no source"
+        if not isinstance(cell.get("metadata"), dict):
+            return f"cell {number} has no metadata"
+    return None
 
 
 def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
@@ -81,7 +105,15 @@ def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
 
 
 def _tags(cell: NotebookNode) -> list[str]:
-    return list(cell.get("metadata", {}).get("tags", []))
+    tags = cell.metadata.get("tags", [])
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def clear_outputs(notebook: NotebookNode) -> None:
+    """Take away what an earlier execution left in the cells."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
 
 
 class _Execution:
@@ -106,9 +138,7 @@ class _Execution:
         self._cell = 0
         self._silent = True
         self._argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
+        clear_outputs(notebook)
 
     async def run(self) -> None:
         """Execute to the end, or until the attempt has to stop."""

@@ -87,8 +87,9 @@ class Attacked:
         return re.sub(r"\{(\w+)(:\w+)?\}", lambda each: self.id_for(each[1], which), template)
 
     def renew(self) -> None:
-        """Sign in again, token and session: an attack may well have ended both."""
-        self.api.token = self.api.server.token()
+        """Sign in again, and get the token again: an attack may well have ended both."""
+        if self.api.request("GET", "/api/user").status_code != 200:
+            self.api.token = self.api.server.token()
         self.sign_in()
 
     def sign_in(self) -> None:

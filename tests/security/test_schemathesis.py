@@ -50,8 +50,7 @@ def test_every_operation_keeps_its_word(attacked: Attacked, route: Route) -> Non
 
     with unharmed(attacked):
         ask()
-        if requests.get(attacked.url + "/api/user", headers=credential(attacked)).status_code != 200:
-            attacked.renew()
+        attacked.renew()
 
 
 def credential(attacked: Attacked) -> dict[str, str]:

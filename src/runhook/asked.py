@@ -3,13 +3,15 @@
 import json
 import math
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from runhook.bus import CREDENTIALS
 from runhook.errors import Forbidden, Malformed, Unauthorized
@@ -77,23 +79,40 @@ class Asked:
             head = Response(status_code=answer.status_code)
             head.raw_headers = answer.raw_headers
             return head
+        body: Any = answer.body_iterator
         if answer.media_type == "text/event-stream":
-            answer.body_iterator = self._while_admitted(answer.body_iterator)
-        return answer
+            body = self._while_admitted(body)
+        closing = _Closing(body, answer.status_code)
+        closing.raw_headers = answer.raw_headers
+        return closing
 
-    async def _while_admitted(self, body: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async def _while_admitted(
+        self, body: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
         """`body` until the caller is not let in any more. What comes fast is looked at once a
         second; what is quiet sends something every few seconds, and when a credential ends."""
         looked = 0.0
-        with self.server.bus.subscribe(CREDENTIALS) as told:
-            async for chunk in body:
-                if told.take() or time.monotonic() - looked > RECHECK_SECONDS:
-                    try:
-                        await readmit(self.request)
-                    except (Unauthorized, Forbidden):
-                        return
-                    looked = time.monotonic()
-                yield chunk
+        async with aclosing(body):
+            with self.server.bus.subscribe(CREDENTIALS) as told:
+                async for chunk in body:
+                    if told.take() or time.monotonic() - looked > RECHECK_SECONDS:
+                        try:
+                            await readmit(self.request)
+                        except (Unauthorized, Forbidden):
+                            return
+                        looked = time.monotonic()
+                    yield chunk
+
+
+class _Closing(StreamingResponse):
+    """Closes what it streams, however that ends: it may hold descriptors and subscriptions."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body: Any = self.body_iterator
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await body.aclose()
 
 
 def read_json(text: str | bytes) -> Any:

@@ -1,8 +1,8 @@
 """Handlers of /api/runs: looking, cancelling, and the log as bytes or as a stream of events."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -122,14 +122,17 @@ def _event_stream(call: Call, view: runs.RunView) -> Response:
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
 
-async def _while_visible(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _while_visible(events: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
     """End where the run is gone, or not for these eyes any more: whoever asks again is told why."""
-    with suppress(NotFound, Forbidden):
-        async for event in events:
-            yield event
+    async with aclosing(events):
+        with suppress(NotFound, Forbidden):
+            async for event in events:
+                yield event
 
 
-async def _events(call: Call, view: runs.RunView, wanted: int, offset: int) -> AsyncIterator[bytes]:
+async def _events(
+    call: Call, view: runs.RunView, wanted: int, offset: int
+) -> AsyncGenerator[bytes, None]:
     """Server-sent events (WHATWG HTML, section 9.2): `log` with a JSON text, then one `end`.
 
     The id is the offset after the text, so a browser that comes back goes on where it was. An
@@ -145,15 +148,15 @@ async def _events(call: Call, view: runs.RunView, wanted: int, offset: int) -> A
     path = _log_path(call, attempt)
     if attempt and path:
         topics = (f"log/{attempt.id}", f"run/{run_id}", CREDENTIALS)
-        async for block in logs.follow(
-            path, offset, bus, *topics, ended=lambda: _ended(call, attempt)
-        ):
-            text = json.dumps(block.data.decode("utf-8", "replace"))
-            yield (
-                f"event: log\nid: {block.end}\ndata: {text}\n\n".encode()
-                if block.data
-                else b": \n\n"
-            )
+        follow = logs.follow(path, offset, bus, *topics, ended=lambda: _ended(call, attempt))
+        async with aclosing(follow) as blocks:
+            async for block in blocks:
+                text = json.dumps(block.data.decode("utf-8", "replace"))
+                yield (
+                    f"event: log\nid: {block.end}\ndata: {text}\n\n".encode()
+                    if block.data
+                    else b": \n\n"
+                )
     run = await call.read(lambda tx: runs.get(tx, call.caller, run_id))
     outcome = {"state": run.state, "exit_code": run.exit_code, "reason": run.reason}
     yield f"event: end\ndata: {json.dumps(outcome)}\n\n".encode()

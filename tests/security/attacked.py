@@ -1,6 +1,7 @@
 """A server that is attacked: everything may be asked of it, nothing that it is told runs, and its
 own words are read afterwards."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -24,10 +25,12 @@ NOBODY = "0" * 32
 
 
 def bounded(examples: int) -> settings:
-    """The same cases every time, or, under scripts/soak, as many others as there is time for."""
+    """The same cases every time, or, under scripts/soak, that many times as many others."""
+    soak = int(os.environ.get("RUNHOOK_SOAK", "0"))
     return settings(
-        max_examples=examples,
-        derandomize=True,
+        max_examples=examples * max(1, soak),
+        derandomize=not soak,
+        print_blob=True,
         database=None,
         deadline=None,
         phases=[Phase.explicit, Phase.generate],

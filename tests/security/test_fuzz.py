@@ -714,6 +714,25 @@ def test_a_log_of_any_bytes_is_given_whole_and_shown_safely(shared_api: Api) -> 
         write()
 
 
+def test_streams_that_are_left_in_the_middle_cost_nothing(shared_api: Api) -> None:
+    attacked = Attacked(shared_api)
+    job = shared_api.apply(name="left-streams", command="seq 2000000; sleep 600")
+    run = shared_api.start(job)["id"]
+    head = (
+        f"GET /api/runs/{run}/log?follow=1 HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: token {shared_api.token}\r\n\r\n"
+    ).encode()
+    with unharmed(attacked):
+        for number in range(60):
+            address = ("127.0.0.1", shared_api.server.port)
+            with socket.create_connection(address, SLOWEST) as connection:
+                connection.sendall(head)
+                assert connection.recv(1 + number * 4000).startswith(b"H")
+            assert ask(attacked, "GET", "/api/status").status_code == 200
+    shared_api.request("POST", f"/api/runs/{run}/cancel")
+    shared_api.finished(run)
+
+
 def events_of(stream: str) -> Iterator[tuple[str, Any]]:
     for event in stream.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in event.split("\n") if ": " in line)

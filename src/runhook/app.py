@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from runhook.api.routes import starlette_routes
@@ -31,7 +31,7 @@ from runhook.engine.recovery import look_around
 from runhook.engine.scheduler import Scheduler, Watchdog
 from runhook.engine.sweeper import Sweeper
 from runhook.engine.watcher import SWEEP_SECONDS, Watcher
-from runhook.errors import NotFound, RunhookError, SettingsError
+from runhook.errors import Malformed, NotFound, RunhookError, SettingsError
 from runhook.executors.local import LocalExecutor
 from runhook.gate import Gate, error_response
 from runhook.hosts import Hosts
@@ -53,6 +53,7 @@ from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
 from runhook.uses import Uses
 from runhook.web.pages import error_page, page_routes
+from runhook.wire import BoundedProtocol
 
 logger = logging.getLogger("runhook")
 WATCHDOG_SECONDS = 30.0
@@ -168,6 +169,7 @@ def _application(server: Server) -> Starlette:
         exception_handlers={
             RunhookError: _on_error,
             HTTPException: _on_http_error,
+            ClientDisconnect: _on_disconnect,
             Exception: _on_failure,
         },
     )
@@ -181,13 +183,15 @@ def _on_error(request: Request, error: Exception) -> Response:
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:
-    """A path that is not there, or not for this method."""
+    """A path that is not there, or not for this method, or a form that is none."""
     assert isinstance(error, HTTPException)
-    missing = NotFound(
+    missing: RunhookError = NotFound(
         f"there is no {request.url.path} here", hint="See /api/docs for what there is."
     )
     if error.status_code == 405:
         missing = MethodNotAllowed(f"{request.method} cannot be used on {request.url.path}")
+    if error.status_code == 400:
+        missing = Malformed(f"cannot read this request: {error.detail}")
     response = _on_error(request, missing)
     response.headers.update(error.headers or {})
     return response
@@ -197,6 +201,11 @@ class MethodNotAllowed(NotFound):
     """The path is there, but not for this method."""
 
     code, status = "method_not_allowed", 405
+
+
+def _on_disconnect(request: Request, error: Exception) -> Response:
+    """Somebody hung up before the request was whole: nobody hears this, and it is no failure."""
+    return _on_error(request, Malformed("the request ended before it was whole"))
 
 
 def _on_failure(request: Request, error: Exception) -> Response:
@@ -293,6 +302,7 @@ def serve(settings: Settings) -> None:
 async def _serve(parts: Runhook, listener: socket.socket, url: str) -> None:
     config = uvicorn.Config(
         parts.application,
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -1,20 +1,28 @@
 """A request as a handler sees it: who asks, and the database. What the API and the pages share."""
 
-from collections.abc import Callable
+import json
+import math
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from runhook.errors import Malformed
-from runhook.gate import caller_of
+from runhook.bus import CREDENTIALS
+from runhook.errors import Forbidden, Malformed, Unauthorized
+from runhook.gate import caller_of, readmit
 from runhook.model.access import Caller
 from runhook.services.site import Server
 from runhook.store.database import Transaction
 
 T = TypeVar("T")
 DEEPEST = 100
+RECHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,71 @@ class Asked:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once its changes are durable."""
         return await self.server.database.write(work)
+
+    def finish(self, answer: Response) -> Response:
+        """The handler's answer as it is sent: nothing follows the head of a HEAD, and a stream of
+        events lasts no longer than the credential it was asked for with."""
+        if not isinstance(answer, StreamingResponse):
+            return answer
+        if self.request.method == "HEAD":
+            head = Response(status_code=answer.status_code)
+            head.raw_headers = answer.raw_headers
+            return head
+        body: Any = answer.body_iterator
+        if answer.media_type == "text/event-stream":
+            body = self._while_admitted(body)
+        closing = _Closing(body, answer.status_code)
+        closing.raw_headers = answer.raw_headers
+        return closing
+
+    async def _while_admitted(
+        self, body: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
+        """`body` until the caller is not let in any more. What comes fast is looked at once a
+        second; what is quiet sends something every few seconds, and when a credential ends."""
+        looked = 0.0
+        async with aclosing(body):
+            with self.server.bus.subscribe(CREDENTIALS) as told:
+                async for chunk in body:
+                    if told.take() or time.monotonic() - looked > RECHECK_SECONDS:
+                        try:
+                            await readmit(self.request)
+                        except (Unauthorized, Forbidden):
+                            return
+                        looked = time.monotonic()
+                    yield chunk
+
+
+class _Closing(StreamingResponse):
+    """Closes what it streams, however that ends: it may hold descriptors and subscriptions."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body: Any = self.body_iterator
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await body.aclose()
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a JSON text as RFC 8259 has it. ValueError if it is none, or nested deeper than
+    can be read."""
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can say again: Python would read 1e999 as infinity, which it cannot."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _has_surrogate(text: str) -> bool:

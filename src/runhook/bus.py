@@ -10,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+CREDENTIALS = "credentials"
+"""Some credential ended: whoever streams looks again whether its own still counts."""
+
 
 class Hint:
     """One subscriber's flag: set by a message, cleared by `wait`."""
@@ -31,9 +34,16 @@ class Hint:
         self._event.clear()
         return True
 
+    def take(self) -> bool:
+        """Was a hint given since the last look?"""
+        given = self._event.is_set()
+        self._event.clear()
+        return given
+
 
 class Bus:
-    """Topics are plain strings: `runs`, `run/<id>`, `job/<id>`, `log/<attempt id>`, `stop`."""
+    """Topics are plain strings: `runs`, `run/<id>`, `job/<id>`, `log/<attempt id>`, `credentials`,
+    `stop`."""
 
     def __init__(self) -> None:
         self._hints: dict[str, set[Hint]] = defaultdict(set)

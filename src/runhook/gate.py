@@ -8,8 +8,9 @@ before path, body and existence.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
@@ -71,6 +72,8 @@ class Gate:
                 headers = message["headers"]
                 given = {name for name, _ in headers}
                 headers += [each for each in safe if each[0] not in given]
+                if b"cache-control" not in given and not scope["path"].startswith(PUBLIC_PREFIX):
+                    headers.append((b"cache-control", b"no-store"))
             await send(message)
 
         request = Request(scope)
@@ -84,13 +87,20 @@ class Gate:
     async def _admit(self, request: Request) -> None:
         """Put the caller into the request's state; raise unless there is one or none is needed."""
         self.server.hosts.require(request.headers.get("host") or "")
-        if "\x00" in request.url.path or "%00" in request.url.query:
+        path, query = request.scope["path"], request.scope["query_string"]
+        if "\x00" in path or b"%00" in query:
             raise Malformed("an address may not hold a NUL character")
-        if is_public(request.url.path):
+        if not query.isascii():
+            raise Malformed("an address is written in ASCII; encode all else with %")
+        if is_public(path):
             return
-        caller = replace(await self._caller(request), address=address_of(request))
-        request.state.caller = caller
-        self.uses.note(caller, self.server.clock())
+        await self._let_in(request)
+        self.uses.note(caller_of(request), self.server.clock())
+        request.state.readmit = partial(self._let_in, request)
+
+    async def _let_in(self, request: Request) -> None:
+        caller = await self._caller(request)
+        request.state.caller = replace(caller, address=address_of(request))
 
     async def _caller(self, request: Request) -> Caller:
         database, keys = self.server.database, self.server.keys
@@ -110,7 +120,7 @@ class Gate:
         caller, due = await database.read(lambda tx: sessions.caller_of(tx, session, now))
         require_same_origin(request)
         request.state.form_token = self.server.keys.form_token(session)
-        if request.method not in SAFE_METHODS and request.url.path.startswith("/api"):
+        if request.method not in SAFE_METHODS and request.scope["path"].startswith("/api"):
             require_form_token(request, None)
         if due:
             self.notes.add(database.write(lambda tx: sessions.note_seen(tx, session, now)))
@@ -147,6 +157,14 @@ def caller_of(request: HTTPConnection) -> Caller:
     caller = request.state.caller
     assert isinstance(caller, Caller)
     return caller
+
+
+async def readmit(request: HTTPConnection) -> None:
+    """Look again who is asking, for an answer that goes on for long: what `caller_of` gives is up
+    to date after it. Raises what the gate would answer if the credential counts no longer."""
+    again: Callable[[], Awaitable[None]] | None = getattr(request.state, "readmit", None)
+    if again is not None:  # a public path has no caller who could be sent away
+        await again()
 
 
 def address_of(request: HTTPConnection) -> str:
@@ -202,9 +220,10 @@ def clear_session(response: Response) -> None:
 
 
 def _refusal(request: Request, error: RunhookError) -> Response:
-    wants_page = request.url.path.startswith("/dash") or request.url.path == "/"
+    path = request.scope["path"]
+    wants_page = path.startswith("/dash") or path == "/"
     if wants_page and isinstance(error, Unauthorized) and request.method in SAFE_METHODS:
-        query = urlencode({"next": request.url.path})
+        query = urlencode({"next": path})
         return RedirectResponse(f"{SIGN_IN}?{query}", status_code=303)
     return error_response(error)
 

@@ -6,10 +6,12 @@ token is masked here, whenever a log is read, by as many asterisks: offsets stay
 """
 
 import asyncio
+import errno
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,19 +36,25 @@ class Block:
 def size(path: Path) -> int:
     """The length of the log in bytes, 0 if there is none yet."""
     try:
-        return path.stat().st_size
+        found = path.lstat()
     except FileNotFoundError:
         return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def read(path: Path, offset: int, longest: int = BLOCK) -> bytes:
     """Up to `longest` bytes from `offset`, run tokens masked; empty at the end, or if there is no
-    log yet."""
+    log yet. What a run may have put in its place, such as a link to what it may not read, or a
+    pipe, is no log."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return b""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+            return b""
+        raise
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
         before = min(offset, TOKEN_BYTES)  # a token may have begun in front of this piece
         data = os.pread(descriptor, before + longest, offset - before)
     finally:
@@ -74,24 +82,26 @@ async def stream(path: Path, offset: int) -> AsyncIterator[bytes]:
 
 async def follow(
     path: Path, offset: int, bus: Bus, *topics: str, ended: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[Block]:
-    """The log from `offset` on, as it grows, until `ended()` and everything was given.
+) -> AsyncGenerator[Block, None]:
+    """The log from `offset` on, as it grows, until `ended()` and everything was given. Whoever
+    reads on no more closes it.
 
     Wakes when the file grows and when one of `topics` is published (there may be no file yet, and
-    the end is told there). An empty block comes every 15 seconds without news, so that whoever
-    relays this notices a reader that has left.
+    the end is told there). An empty block comes whenever it woke for nothing, and every 15 seconds
+    without news, so that whoever relays this notices a reader that has left, or may not read on.
     """
     with bus.subscribe(*topics) as hint, _growth(path, hint) as watch:
         while True:
-            finished = await ended()
+            finished, before = await ended(), offset
             watch()
             async for block in _blocks(path, offset, whole=finished):
                 offset = block.end
                 yield block
             if finished:
                 return
-            if not await hint.wait(HEARTBEAT_SECONDS):
+            if offset == before:
                 yield Block(b"", offset)
+            await hint.wait(HEARTBEAT_SECONDS)
 
 
 async def _blocks(path: Path, offset: int, *, whole: bool) -> AsyncIterator[Block]:
@@ -140,8 +150,15 @@ def _growth(path: Path, hint: Hint) -> Iterator[Callable[[], None]]:
         yield watch
     finally:
         for growth in watched:
-            loop.remove_reader(growth.fileno())
-            loop.run_in_executor(None, growth.close)  # it takes the kernel some 15 ms
+            # not now and not here: if whoever follows was forgotten instead of closed, this is the
+            # garbage collection, in any thread and in the middle of anything, such as a lock
+            with suppress(RuntimeError):  # the loop is closed, and the process at its end
+                loop.call_soon_threadsafe(_release, loop, growth)
+
+
+def _release(loop: asyncio.AbstractEventLoop, growth: Growth) -> None:
+    loop.remove_reader(growth.fileno())
+    loop.run_in_executor(None, growth.close)  # it takes the kernel some 15 ms
 
 
 def _wake(growth: Growth, hint: Hint) -> None:

@@ -313,7 +313,11 @@ async def test_the_dry_run_and_the_prune_tell_the_same_and_only_one_wakes_the_lo
         rules=rules(age="1d", cache_age="1d"), disk=disk, site=engine.site, bus=engine.database.bus
     )
     call: Any = SimpleNamespace(
-        server=server, caller=engine.caller, now=engine.now, read=engine.database.read
+        server=server,
+        caller=engine.caller,
+        now=engine.now,
+        read=engine.database.read,
+        write=engine.database.write,
     )
     kept_for = "keeps them for 1 day"
     named = {"id": run.id, "job": "main/admin/a-job", "number": 1}

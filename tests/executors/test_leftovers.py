@@ -62,7 +62,7 @@ async def test_everything_that_a_killed_runner_ran_is_ended(bench: Bench, boxed:
 
 
 async def test_what_cannot_be_ended_is_not_waited_for_without_end(bench: Bench) -> None:
-    spec = bench.spec(command="exec sleep 600")
+    spec = bench.spec(command="exec sleep 600", isolation=IsolationSpec())
     handle = await bench.start(spec)
     while not processes_of(spec):
         await asyncio.sleep(0.01)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from runhook.asked import Asked
+from runhook.asked import Asked, read_json
 from runhook.errors import Invalid, Malformed, TooLarge
 from runhook.services.validation import field_errors
 
@@ -91,8 +90,8 @@ class Call(Asked):
         if not body.strip():
             return {}
         try:
-            value = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
-        except (ValueError, RecursionError) as error:
+            value = read_json(body)
+        except ValueError as error:
             raise Malformed(f"the body is not JSON: {error}") from None
         self.require_storable(value)
         if not isinstance(value, dict):
@@ -180,21 +179,10 @@ def _opened(call: Call, name: str) -> list[Any] | None:
         return None
     try:
         key = json.loads(base64.urlsafe_b64decode(text))
+        call.require_storable(key)
         if not isinstance(key, list) or len(key) != 2 or not isinstance(key[1], str):
             raise ValueError
-    except ValueError:
+    except (ValueError, RecursionError, Malformed):
         sentence = "use the key from an answer as it was given"
         raise Invalid(f"cannot read {name}", details={name: sentence}) from None
     return key
-
-
-def _finite(text: str) -> float:
-    """A number that JSON can say again: Python would read 1e999 as infinity, which it cannot."""
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"the number {text[:40]} is too large")
-    return value
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

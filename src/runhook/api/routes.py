@@ -253,4 +253,5 @@ def starlette_routes(server: Server) -> list[Path]:
 
 async def _handle(server: Server, methods: Mapping[str, Route], request: Request) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
-    return await methods[method].handler(Call(request, server, ROUTES))
+    call = Call(request, server, ROUTES)
+    return call.finish(await methods[method].handler(call))

@@ -1,7 +1,8 @@
 """Handlers of /api/runs: looking, cancelling, and the log as bytes or as a stream of events."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from runhook import logs
 from runhook.api.call import Call, Json, Page
 from runhook.api.shapes import run_json, run_view_json
-from runhook.errors import Invalid, NotFound
+from runhook.bus import CREDENTIALS
+from runhook.errors import Forbidden, Invalid, NotFound
 from runhook.model.run import TERMINAL, Attempt, Run, RunState, Trigger
 from runhook.services import runs
 from runhook.store.database import Transaction
@@ -115,19 +117,29 @@ def _event_stream(call: Call, view: runs.RunView) -> Response:
     if last.isascii() and last.isdigit() and len(last) < 18:
         offset = int(last)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    body = _events(call, view, offset)
+    wanted = max(1, call.number("attempt", 0, MOST_ATTEMPTS))
+    body = _while_visible(_events(call, view, wanted, offset))
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
 
-async def _events(call: Call, view: runs.RunView, offset: int) -> AsyncIterator[bytes]:
+async def _while_visible(events: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """End where the run is gone, or not for these eyes any more: whoever asks again is told why."""
+    async with aclosing(events):
+        with suppress(NotFound, Forbidden):
+            async for event in events:
+                yield event
+
+
+async def _events(
+    call: Call, view: runs.RunView, wanted: int, offset: int
+) -> AsyncGenerator[bytes, None]:
     """Server-sent events (WHATWG HTML, section 9.2): `log` with a JSON text, then one `end`.
 
     The id is the offset after the text, so a browser that comes back goes on where it was. An
     attempt that has not begun yet has no log: the stream waits for it.
     """
     run_id, bus = view.run.id, call.server.bus
-    wanted = max(1, call.number("attempt", 0, MOST_ATTEMPTS))
-    with bus.subscribe(f"run/{run_id}") as hint:
+    with bus.subscribe(f"run/{run_id}", CREDENTIALS) as hint:
         view = await _view(call)  # what changed before we listened is not told
         while len(view.attempts) < wanted and view.run.state not in TERMINAL:
             await hint.wait(logs.HEARTBEAT_SECONDS)
@@ -136,23 +148,29 @@ async def _events(call: Call, view: runs.RunView, offset: int) -> AsyncIterator[
     attempt = _attempt(call, view) if len(view.attempts) >= wanted else None
     path = _log_path(call, attempt)
     if attempt and path:
-        topics = (f"log/{attempt.id}", f"run/{run_id}")
-        async for block in logs.follow(
-            path, offset, bus, *topics, ended=lambda: _ended(call, attempt)
-        ):
-            text = json.dumps(block.data.decode("utf-8", "replace"))
-            yield (
-                f"event: log\nid: {block.end}\ndata: {text}\n\n".encode()
-                if block.data
-                else b": \n\n"
-            )
+        topics = (f"log/{attempt.id}", f"run/{run_id}", CREDENTIALS)
+        follow = logs.follow(path, offset, bus, *topics, ended=lambda: _ended(call, attempt))
+        async with aclosing(follow) as blocks:
+            async for block in blocks:
+                text = json.dumps(block.data.decode("utf-8", "replace"))
+                yield (
+                    f"event: log\nid: {block.end}\ndata: {text}\n\n".encode()
+                    if block.data
+                    else b": \n\n"
+                )
     run = await call.read(lambda tx: runs.get(tx, call.caller, run_id))
     outcome = {"state": run.state, "exit_code": run.exit_code, "reason": run.reason}
     yield f"event: end\ndata: {json.dumps(outcome)}\n\n".encode()
 
 
 async def _ended(call: Call, attempt: Attempt) -> bool:
-    return await call.read(lambda tx: runs.attempt_has_ended(tx, attempt.id))
+    """Has it ended? NotFound or Forbidden if the run is not to be seen any more."""
+
+    def work(tx: Transaction) -> bool:
+        runs.get(tx, call.caller, attempt.run_id)
+        return runs.attempt_has_ended(tx, attempt.id)
+
+    return await call.read(work)
 
 
 def _attempt(call: Call, view: runs.RunView) -> Attempt | None:

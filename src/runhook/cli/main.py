@@ -1,5 +1,6 @@
 """The command `runhook`: one function a command."""
 
+import codecs
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ from runhook.cli.output import (
     print_table,
 )
 from runhook.cli.recipe import RecipeError, read_recipe
+from runhook.cli.screen import Screen, harmless
 from runhook.cli.secrets import secrets
 from runhook.cli.tokens import tokens
 from runhook.errors import RunhookError, SettingsError
@@ -261,15 +263,16 @@ def _parameters(given: tuple[str, ...]) -> dict[str, Any]:
 
 def _follow(client: Client, run_id: str) -> int:
     """Show the log until the run has ended: the exit code that tells how."""
+    screen = Screen(sys.stdout)
     try:
         for text in client.follow(run_id):
-            click.echo(text, nl=False)
+            screen.write(text)
     except KeyboardInterrupt:
         click.echo(f"\nThe run goes on; end it with: runhook cancel {run_id}", err=True)
         return 130
     run = client.run(run_id)
     reason = f": {run['reason']}" if run["reason"] else ""
-    click.echo(f"run {run['number']} {run['state']}{reason}  {run['url']}", err=True)
+    click.echo(harmless(f"run {run['number']} {run['state']}{reason}  {run['url']}"), err=True)
     return exit_code(run)
 
 
@@ -327,6 +330,11 @@ def logs(obj: Login, run_id: str, follow: bool) -> None:
     with Client(obj.url, obj.token) as client:
         if follow:
             sys.exit(_follow(client, run_id))
+        if sys.stdout.isatty():
+            screen, decoder = Screen(sys.stdout), codecs.getincrementaldecoder("utf-8")("replace")
+            for data in client.log(run_id):
+                screen.write(decoder.decode(data))
+            return
         for data in client.log(run_id):
             sys.stdout.buffer.write(data)
 

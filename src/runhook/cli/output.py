@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import click
 
+from runhook.cli.screen import harmless
+
 EXIT_OF_STATE = {"succeeded": 0, "cancelled": 130, "timed_out": 124}
 
 
@@ -25,6 +27,7 @@ def print_json(value: Any) -> None:
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns in line, without any frame, so that it can be cut and searched."""
+    rows = [[harmless(cell) for cell in row] for row in rows]
     widths = [max(len(row[index]) for row in [heads, *rows]) for index in range(len(heads))]
     for number, row in enumerate([heads, *rows]):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -36,9 +39,9 @@ def fail(
     message: str, hint: str = "", details: dict[str, str] | None = None, code: int = 1
 ) -> NoReturn:
     """One sentence, a line for each wrong field, and what to do; ends the command."""
-    click.echo(f"Error: {message}", err=True)
+    click.echo(harmless(f"Error: {message}"), err=True)
     for name, sentence in (details or {}).items():
-        click.echo(f"  {name}: {sentence}", err=True)
+        click.echo(harmless(f"  {name}: {sentence}"), err=True)
     if hint:
         click.echo(hint, err=True)
     sys.exit(code)

@@ -67,7 +67,8 @@ def check_url(url: str) -> None:
         default_folder(url)
         return
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or url.startswith("-") or re.search(r"[\s\\\x00-\x1f\x7f]", url):
+    odd = "://" not in url or re.search(r"[\s\\\x00-\x1f\x7f]", url)
+    if parts.scheme not in SCHEMES or odd:
         raise ValueError(
             "write https://host/owner/name.git, ssh://git@host/name.git or git@host:owner/name.git"
         )

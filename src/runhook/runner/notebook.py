@@ -7,6 +7,7 @@ over IPC sockets. The notebook is saved after every cell, so that it is true on 
 import asyncio
 import os
 import subprocess
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from runhook.runner.spec import RunSpec, write_whole
 
 INJECTED = "injected-parameters"
 READY_SECONDS = 60
+LONGEST_REASON = 1000
 
 
 def run_notebook(
@@ -45,7 +47,7 @@ def run_notebook(
     """
     assert spec.notebook is not None
     source = _source(workspace, spec.notebook)
-    notebook = _read(workspace, source, spec.notebook)
+    notebook = read_notebook(workspace, source, spec.notebook)
     inject(notebook, spec.parameters)
     target = Path(spec.directory) / "artifacts" / source.name
     execution = _Execution(
@@ -63,15 +65,39 @@ def _source(workspace: Path, relative: str) -> Path:
     return path
 
 
-def _read(workspace: Path, path: Path, name: str) -> NotebookNode:
-    """A start script may have left something that swaps files: hence beneath the workspace."""
+def read_notebook(workspace: Path, path: Path, name: str) -> NotebookNode:
+    """The notebook in the present format, whichever it was written in. StepFailed, as a sentence,
+    if it is none, or broken in a place that executing it needs. A start script may have left
+    something that swaps files: hence it is opened beneath the workspace."""
     try:
-        with open_beneath_text(workspace, path) as file:
+        with (
+            warnings.catch_warnings(action="ignore"),  # what it mends by itself, such as ids
+            open_beneath_text(workspace, path) as file,
+        ):
             notebook = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
+        problem = _problem(notebook)
     except Exception as error:  # nbformat raises whatever its validators and JSON raise
-        raise StepFailed(f"{name} cannot be read as a notebook: {error}") from None
+        problem = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+    if problem:
+        raise StepFailed(f"{name} cannot be read as a notebook: {problem}")
     assert isinstance(notebook, NotebookNode)
     return notebook
+
+
+def _problem(notebook: Any) -> str | None:
+    """What nbformat lets through and executing or saving would stumble over."""
+    if not isinstance(notebook, NotebookNode) or not isinstance(notebook.get("cells"), list):
+        return "it has no list of cells"
+    if not isinstance(notebook.get("metadata"), dict):
+        return "it has no metadata"
+    for number, cell in enumerate(notebook.cells, start=1):
+        if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
+            return f"cell {number} has no type"
+        if not isinstance(cell.get("source"), str):
+            return f"cell {number} has no source"
+        if not isinstance(cell.get("metadata"), dict):
+            return f"cell {number} has no metadata"
+    return None
 
 
 def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
@@ -89,7 +115,15 @@ def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
 
 
 def _tags(cell: NotebookNode) -> list[str]:
-    return list(cell.get("metadata", {}).get("tags", []))
+    tags = cell.metadata.get("tags", [])
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def clear_outputs(notebook: NotebookNode) -> None:
+    """Take away what an earlier execution left in the cells."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
 
 
 class _Execution:
@@ -118,9 +152,7 @@ class _Execution:
         self._argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         # It would look for its parent's number, which it cannot see; it ends with it anyway.
         self._argv += ["--IPKernelApp.parent_handle=0"] if control.confinement else []
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
+        clear_outputs(notebook)
 
     async def run(self) -> None:
         """Execute to the end, or until the attempt has to stop."""

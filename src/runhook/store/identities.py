@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
+from runhook.bus import CREDENTIALS
 from runhook.model.access import Role, User
 from runhook.store.database import Transaction
 from runhook.store.tables import memberships, sessions, sign_in_links, users
@@ -24,6 +25,7 @@ def set_token(tx: Transaction, user_id: str, token: str, rotation: int) -> None:
     """Replace the user's token; the old one is worthless from the commit on."""
     values = {"token_hash": digest(token), "token_rotation": rotation}
     tx.execute(update(users).where(users.c.id == user_id).values(**values))
+    tx.publish(CREDENTIALS)
 
 
 def get_user(tx: Transaction, user_id: str) -> User | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, Text, and_, cast, delete, func, insert, or_, select, update
 
+from runhook.bus import CREDENTIALS
 from runhook.model.job import Job, JobSpec
 from runhook.model.schedule import Schedule
 from runhook.store.database import Transaction
@@ -108,6 +109,7 @@ def rotate_token(tx: Transaction, job_id: str) -> int:
     """The next rotation of the job: tokens of its runs that were made before open nothing more."""
     following = jobs.c.token_rotation + 1
     statement = update(jobs).where(jobs.c.id == job_id).values(token_rotation=following)
+    tx.publish(CREDENTIALS)
     return int(tx.execute(statement.returning(jobs.c.token_rotation)).scalar_one())
 
 

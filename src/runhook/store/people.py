@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from runhook.bus import CREDENTIALS
 from runhook.model.access import Group, Member, Role, User
 from runhook.model.people import Owner
 from runhook.store.database import Transaction
@@ -82,6 +83,7 @@ def list_users(
 def update_user(tx: Transaction, user_id: str, **values: Any) -> None:
     """Change columns of an account."""
     tx.execute(update(users).where(users.c.id == user_id).values(**values))
+    tx.publish(CREDENTIALS)
 
 
 def delete_user(tx: Transaction, user: User) -> None:
@@ -89,6 +91,7 @@ def delete_user(tx: Transaction, user: User) -> None:
     given on its owner."""
     tx.execute(delete(memberships).where(memberships.c.owner == user.owner))
     tx.execute(delete(users).where(users.c.id == user.id))
+    tx.publish(CREDENTIALS)
 
 
 def count_administrators(tx: Transaction) -> int:
@@ -207,6 +210,7 @@ def remove_member(tx: Transaction, owner: str, user_id: str) -> None:
     tx.execute(
         delete(memberships).where(memberships.c.owner == owner, memberships.c.user_id == user_id)
     )
+    tx.publish(CREDENTIALS)
 
 
 def _user_of(row: Row[Any]) -> User:

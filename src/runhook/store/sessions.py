@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, or_, select, update
 
+from runhook.bus import CREDENTIALS
 from runhook.model.access import User
 from runhook.store.database import Transaction
 from runhook.store.identities import digest
@@ -97,6 +98,7 @@ def delete_session(tx: Transaction, id_hash: str, user_id: str) -> bool:
         .where(sessions.c.id_hash == id_hash, sessions.c.user_id == user_id)
         .returning(sessions.c.id_hash)
     )
+    tx.publish(CREDENTIALS)
     return found.one_or_none() is not None
 
 
@@ -107,4 +109,5 @@ def delete_sessions(tx: Transaction, user_id: str, *, but: str = "") -> int:
         .where(sessions.c.user_id == user_id, sessions.c.id_hash != but)
         .returning(sessions.c.id_hash)
     )
+    tx.publish(CREDENTIALS)
     return len(found.all())

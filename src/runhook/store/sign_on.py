@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, func, insert, select, text, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runhook.bus import CREDENTIALS
 from runhook.model.access import Group, Role
 from runhook.store.database import Transaction
 from runhook.store.tables import groups, identities, memberships, spent_sign_ons, users
@@ -87,6 +88,7 @@ def remove_membership(tx: Transaction, owner: str, user_id: str) -> None:
     """Take back what the provider gave; a role that somebody here gave stays."""
     mine = (memberships.c.owner == owner, memberships.c.user_id == user_id)
     tx.execute(delete(memberships).where(*mine, memberships.c.source == "sso"))
+    tx.publish(CREDENTIALS)
 
 
 def is_taken(tx: Transaction, name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, and_, delete, insert, or_, select, update
 
+from runhook.bus import CREDENTIALS
 from runhook.model.token import Token
 from runhook.store.database import Transaction
 from runhook.store.identities import digest
@@ -112,6 +113,7 @@ def note_use(tx: Transaction, token_id: str, address: str, now: datetime) -> Non
 def delete_token(tx: Transaction, token_id: str) -> bool:
     """It opens nothing from the commit on. False if it is gone already."""
     statement = delete(tokens).where(tokens.c.id == token_id).returning(tokens.c.id)
+    tx.publish(CREDENTIALS)
     return tx.execute(statement).scalar_one_or_none() is not None
 
 

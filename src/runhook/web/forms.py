@@ -1,11 +1,13 @@
 """The job form: from what was typed to the values of a `spec`, and back."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import FormData
 
+from runhook.asked import read_json
 from runhook.errors import Invalid
 from runhook.model.job import JobSpec
 
@@ -97,7 +99,7 @@ def start_parameters(form: FormData, declared: Mapping[str, Any]) -> dict[str, A
     for name, default in declared.items():
         text = _raw(form, f"parameter.{name}")
         try:
-            values[name] = text if isinstance(default, str) else json.loads(text)
+            values[name] = text if isinstance(default, str) else read_json(text)
         except ValueError:
             wrong[name] = f"write JSON, such as {json.dumps(default)}"
     if wrong:
@@ -171,7 +173,7 @@ def _parameters(text: str) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError as error:
         raise ValueError(f'write JSON, such as {{"region": "north"}}: {error}') from None
     if not isinstance(value, dict):
@@ -206,11 +208,15 @@ def _put_retry(values: dict[str, Any], form: FormData, wrong: dict[str, str]) ->
 
 def _quantity(form: FormData, name: str) -> int | float | str:
     """A number stays one, so that a definition looks as if somebody had written it."""
-    text = _text(form, name)
+    return _number_or_text(_text(form, name))
+
+
+def _number_or_text(text: str) -> int | float | str:
     try:
-        return int(text) if text.isdecimal() else float(text)
+        value = int(text) if text.isdecimal() else float(text)
     except ValueError:
         return text
+    return value if math.isfinite(value) else text
 
 
 def _shown(value: float | str) -> str:
@@ -221,4 +227,4 @@ def _limits(text: str, values: dict[str, Any]) -> dict[str, Any]:
     others = {k: v for k, v in (values.get("limits") or {}).items() if k != "time"}
     if not text:
         return others
-    return others | {"time": int(text) if text.isdecimal() else text}
+    return others | {"time": _number_or_text(text)}

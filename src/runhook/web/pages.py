@@ -102,7 +102,7 @@ async def _handle(
         require_same_origin(request)
     elif request.method == "POST":
         require_form_token(request, (await ask.form()).get(FORM_FIELD))
-    return await handler(ask)
+    return ask.finish(await handler(ask))
 
 
 async def _home(request: Request) -> Response:

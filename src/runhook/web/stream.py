@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import Response, StreamingResponse
 
-from runhook.bus import Bus
+from runhook.bus import CREDENTIALS, Bus
 from runhook.services import jobs, runs
 from runhook.services.access import require_scope
 from runhook.web.ask import Ask
@@ -38,7 +38,7 @@ def _stream(ask: Ask, *topics: str) -> Response:
 async def _changes(bus: Bus, topics: tuple[str, ...]) -> AsyncIterator[bytes]:
     """A `changed` event for each hint, a few a second at most. The first comes at once: something
     may have happened between the page and its stream."""
-    with bus.subscribe(*topics) as hint:
+    with bus.subscribe(*topics, CREDENTIALS) as hint:
         yield b"event: changed\ndata:\n\n"
         while True:
             told = await hint.wait(HEARTBEAT_SECONDS)

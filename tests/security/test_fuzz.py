@@ -317,8 +317,12 @@ def test_a_cron_text_is_taken_or_named(attacked: Attacked) -> None:
         if answer.ok:
             job = answer.json()["state"]["id"]
             ask(attacked, "GET", f"/api/jobs/{job}/schedules")
-            past = {"from": "2026-01-01T00:00:00Z", "until": "2026-01-01T06:00:00Z"}
-            ask(attacked, "POST", f"/api/jobs/{job}/backfill", json=past)
+            years = ("2026", "0001", "1969", "9000", "9999")
+            for year in years:
+                past = {"from": f"{year}-01-01T00:00:00Z", "until": f"{year}-12-31T06:00:00Z"}
+                ask(attacked, "POST", f"/api/jobs/{job}/backfill", json=past)
+                began = {"scheduled_for": past["from"]}
+                ask(attacked, "POST", f"/api/jobs/{job}/start", json=began)
 
     with unharmed(attacked):
         send()

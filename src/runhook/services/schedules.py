@@ -9,7 +9,7 @@ from runhook.errors import Invalid
 from runhook.model.access import Caller
 from runhook.model.job import Job
 from runhook.model.run import Run, Trigger
-from runhook.model.schedule import MISSED_AFTER, ChangeDay, change_days
+from runhook.model.schedule import EPOCH, LAST_YEAR, MISSED_AFTER, ChangeDay, change_days
 from runhook.services import jobs as job_service
 from runhook.services import runs as run_service
 from runhook.store import jobs
@@ -59,10 +59,12 @@ def backfill(
     """A run for every fire of the job's schedule number `position` (from 0) between two instants,
     `begin` included, `end` not: new, or the one that ran then. Repeating it makes nothing twice.
 
-    Invalid if there is no such schedule or there are more than a thousand fires.
+    Invalid if there is no such schedule, an instant is beyond every calendar, or there are more
+    than a thousand fires.
     """
     job = job_service.get(tx, caller, job_id, "jobs:start")
     armed = _schedule(tx, job, position)
+    _require_in_calendar(begin, end)
     fires = takewhile(lambda fire: fire < end, armed.rule.fires_from(begin))
     found = list(islice(fires, MOST_AT_ONCE + 1))
     if len(found) > MOST_AT_ONCE:
@@ -71,6 +73,14 @@ def backfill(
             details={"until": f"the schedule fires more than {MOST_AT_ONCE} times: take it nearer"},
         )
     return [_start(tx, caller, job, armed, fire, now) for fire in found]
+
+
+def _require_in_calendar(begin: datetime, end: datetime) -> None:
+    sentence = f"write an instant from {EPOCH.year} to {LAST_YEAR - 1}"
+    given = {"from": begin, "until": end}
+    details = {n: sentence for n, at in given.items() if not EPOCH.year <= at.year < LAST_YEAR}
+    if details:
+        raise Invalid("cannot run a schedule as of then", details=details)
 
 
 def _schedule(tx: Transaction, job: Job, position: int) -> ArmedSchedule:

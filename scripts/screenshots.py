@@ -78,7 +78,7 @@ def main(target: Path) -> None:
             take(api, pages, target)
         finally:
             server.stop()
-            server.end_runners()
+            server.end_everything()
 
 
 def take(api: Api, pages: dict[str, str], target: Path) -> None:

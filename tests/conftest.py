@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,11 @@ import psutil
 import pytest
 import requests
 
+from runhook.places import run_directory
+
 ROOT = Path(__file__).parent.parent
 READY = re.compile(r"Runhook is ready at (http://\S+)")
+PATIENCE = 200.0
 LINK = re.compile(r"(http://\S+/dash/sign-in\?\S+)")
 
 
@@ -79,12 +83,30 @@ class LiveServer:
         if self.process and self.process.returncode is None:
             self.kill(signal.SIGTERM)
 
-    def end_runners(self) -> None:
-        """End every process whose command line names the data directory."""
+    def working(self) -> list[psutil.Process]:
+        """Every process that works in an attempt's directory, or has its home there."""
+        found = []
+        place = str(self.data / "attempts")
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(psutil.Error, OSError):
+                home = process.environ().get("HOME", "")
+                if home.startswith(place) or process.cwd().startswith(place):
+                    found.append(process)
+        return found
+
+    def end_everything(self) -> None:
+        """End the server and all that it has left: runners, their parent, and what they run."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        sockets = str(run_directory(self.data))
         for process in psutil.process_iter(["cmdline"]):
-            if any(str(self.data) in word for word in process.info["cmdline"] or ()):
-                with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error, OSError):
+                named = any(str(self.data) in word for word in process.info["cmdline"] or ())
+                if named or process.cwd() == sockets:
                     process.kill()
+        for process in self.working():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def token(self) -> str:
         """The administrator's token, by the command line."""
@@ -124,15 +146,19 @@ class Api:
         return dict(self.request("GET", f"/api/runs/{run_id}").json())
 
     def finished(self, run_id: object) -> dict[str, object]:
-        """The run once it has ended: waits for the end of its log's stream."""
-        with self.request("GET", f"/api/runs/{run_id}/log?follow=1", stream=True) as stream:
-            for line in stream.iter_lines():
-                if line == b"event: end":
-                    break
-        run = self.run(run_id)
-        return (
-            run if run["state"] not in ("queued", "starting", "running") else self.finished(run_id)
-        )
+        """The run once it has ended: waits for the end of its log, at most so long. Between
+        two attempts there is nothing to wait for but the next look."""
+        limit = time.monotonic() + PATIENCE
+        while True:
+            with self.request("GET", f"/api/runs/{run_id}/log?follow=1", stream=True) as stream:
+                for line in stream.iter_lines():
+                    assert time.monotonic() < limit, f"it does not end: {self.run(run_id)}"
+                    if line == b"event: end":
+                        break
+            run = self.run(run_id)
+            if run["state"] not in ("queued", "starting", "running"):
+                return run
+            time.sleep(0.05)
 
 
 def clean_environment(home: Path, **settings: str) -> dict[str, str]:
@@ -163,10 +189,11 @@ def _maker(home: Path, cache: Path) -> Iterator[MakeServer]:
         made.append(server)
         return server
 
-    yield make
-    for server in made:
-        server.stop()
-        server.end_runners()
+    with contextlib.ExitStack() as ends:
+        yield make
+        for server in made:
+            ends.callback(server.end_everything)
+            ends.callback(server.stop)
 
 
 @pytest.fixture

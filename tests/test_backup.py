@@ -186,11 +186,13 @@ def test_a_backup_taken_while_runs_are_started_holds_whole_runs(
     callers = [threading.Thread(target=start_until_told) for _ in range(4)]
     for caller in callers:
         caller.start()
-    for number in range(2):
-        done(server, "backup", tmp_path / f"{number}.backup")
-    stop.set()
-    for caller in callers:
-        caller.join()
+    try:
+        for number in range(2):
+            done(server, "backup", tmp_path / f"{number}.backup")
+    finally:
+        stop.set()
+        for caller in callers:
+            caller.join(60)
 
     for number in range(2):
         place = empty_place(make_server, f"of-{number}")
@@ -377,7 +379,8 @@ def test_links_and_pipes_of_a_run_stay_out_and_a_growing_log_does_no_harm(
     (tmp_path / "folder" / "secret").write_text("not of this run")
     tricks = (
         f"ln -s {tmp_path}/secret link; ln -s {tmp_path}/folder folder; mkfifo pipe; mkdir -p a/b;"
-        "echo kept > a/b/$(printf 'x\\377'); cd ../..; yes | tr -d '\\n'"
+        "echo kept > a/b/$(printf 'x\\377'); cd ../..;"
+        "for i in $(seq 3000); do head -c 100k /dev/zero | tr '\\0' y; done"
     )
     run = api.start(
         api.apply(name="tricks", command=f"echo begun; cd $RUNHOOK_ARTIFACTS; {tricks}")
@@ -391,6 +394,7 @@ def test_links_and_pipes_of_a_run_stay_out_and_a_growing_log_does_no_harm(
     assert not any(path.is_symlink() for path in place.data.rglob("*"))
     (log,) = place.data.glob("attempts/*/*/log")
     assert log.read_bytes().startswith(b"begun\nyyy")
+    api.request("POST", f"/api/runs/{run['id']}/cancel")
 
 
 def attempt_restore(backup: Path, data: Path) -> RunhookError | None:

@@ -51,8 +51,9 @@ class FakeExecutor:
     async def stop(self, handle: Handle, grace: timedelta) -> None:
         self.stopped.append(handle["attempt"])
 
-    async def clean(self, spec_directory: str, handle: Handle) -> None:
+    async def clean(self, spec_directory: str, handle: Handle) -> str:
         self.cleaned.append(handle["attempt"])
+        return ""
 
     async def close(self) -> None:
         return

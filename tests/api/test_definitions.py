@@ -1,7 +1,10 @@
 """Writing jobs: recipes, job objects of the compatible contract, and what is wrong with them."""
 
+from typing import Any
+
 import pytest
 
+from runhook.model.job import JobSpec
 from tests.conftest import Api, MakeServer
 
 BASE: dict[str, object] = {"command": "true"}
@@ -31,6 +34,10 @@ BASE: dict[str, object] = {"command": "true"}
         ({"name": "x", "python": "2.7"}, "spec.python", "match"),
         ({"name": "x", "retries": -1}, "spec.retries", "greater"),
         ({"name": "x", "limits": {"time": 0}}, "spec.limits.time", "longer"),
+        ({"name": "x", "schedule": "@daily", "schedules": [{"cron": "@hourly"}]}, "spec.schedule", "differs"),
+        ({"name": "x", "schedule": "@daily", "schedules": []}, "spec.schedule", "differs"),
+        ({"name": "x", "retries": 3, "retry": {"count": 2}}, "spec.retries", "differs"),
+        ({"name": "x", "concurrency_policy": "Forbid", "overlap": "allow"}, "spec.concurrency_policy", "skip"),
     ],
 )  # fmt: skip
 def test_each_wrong_field_is_named_with_what_is_wrong(
@@ -43,6 +50,24 @@ def test_each_wrong_field_is_named_with_what_is_wrong(
     matching = [name for name in details if name == field or name.startswith(field)]
     assert matching, details
     assert words in details[matching[0]], details
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schedule": "@daily", "schedules": [{"cron": "@daily", "zone": "Europe/Berlin"}]},
+        {"retries": 3, "retry": {"count": 3}},
+        {"retries": 3, "retry": {"delay": "10s"}},
+        {"concurrency_policy": "Forbid", "overlap": "skip"},
+    ],
+    ids=str,
+)
+def test_a_shorthand_beside_what_it_stands_for_is_fine_and_both_count(spec: dict[str, Any]) -> None:
+    job = JobSpec.model_validate({"name": "x", **BASE, **spec})
+    assert job.recipe_spec() == {"name": "x", **BASE, **spec}
+    assert job.retrying.count == spec.get("retries", 0)
+    assert [rule.cron for rule in job.rules] == ["@daily"] * ("schedule" in spec)
+    assert job.on_overlap == spec.get("overlap", "allow")
 
 
 def test_a_recipe_comes_back_in_the_form_it_was_given(shared_api: Api) -> None:

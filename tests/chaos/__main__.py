@@ -54,7 +54,7 @@ def live(database: str, seed: int, seconds: float) -> Report:
                     postgres.restart()
 
         server = LiveServer(data, clean_environment(folder, **settings))
-        stack.callback(server.end_runners)
+        stack.callback(server.end_everything)
         stack.callback(server.stop)
         chaos = Chaos(server, folder / "proof", seed, disturb)
         chaos.prepare()

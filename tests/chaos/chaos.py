@@ -9,9 +9,9 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.conftest import Api, LiveServer
 Json = dict[str, Any]
 ENDED = {"succeeded", "failed", "cancelled", "timed_out", "lost", "skipped"}
 PATIENCE = 120.0
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass
@@ -79,6 +80,8 @@ class Chaos:
         self.cancelled: set[str] = set()
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._broken: list[BaseException] = []
+        self._given_up_at = 0.0
 
     def prepare(self) -> None:
         """Start the server and define the jobs; the first run builds the environment."""
@@ -93,30 +96,45 @@ class Chaos:
 
     def live(self, *, runs: int, kills: int, limit: float) -> Report:
         """Disorder until so many runs were accepted and so many kills done, at most `limit`
-        seconds; then order, until every run has ended."""
+        seconds; then order, until every run has ended. A promise that a client found broken is
+        raised here."""
         clients = [
-            threading.Thread(target=self._starts, args=(self.random.random(),), daemon=True)
+            threading.Thread(target=self._client, args=(self.random.random(),), daemon=True)
             for _ in range(4)
         ]
+        end = time.monotonic() + limit
+        self._given_up_at = end + PATIENCE
         for client in clients:
             client.start()
-        end = time.monotonic() + limit
-        while time.monotonic() < end and (
-            len(self.answered) < runs or self.report.server_kills < kills
-        ):
-            self._disorder()
-        self._stop.set()
-        for client in clients:
-            client.join()
+        try:
+            while time.monotonic() < end and not self._broken and self._too_calm(runs, kills):
+                self._disorder()
+        finally:
+            self._stop.set()
+            for client in clients:
+                client.join(PATIENCE)
+        if self._broken:
+            raise self._broken[0]
+        assert not any(client.is_alive() for client in clients), "a client waits for ever"
         self._wait_for_the_end()
         return self.report
 
+    def _too_calm(self, runs: int, kills: int) -> bool:
+        return len(self.answered) < runs or self.report.server_kills < kills
+
+    def _client(self, seed: float) -> None:
+        try:
+            self._starts(seed)
+        except BaseException as error:
+            self._broken.append(error)
+
     def _disorder(self) -> None:
+        """Never only kills: the first of each kind comes as soon as it can."""
         time.sleep(self.random.uniform(0.05, 0.8))
         dice = self.random.random()
-        if dice < 0.25:
+        if dice < 0.25 or not self.report.runner_kills:
             self._kill_a_runner()
-        if dice > 0.6 and self.disturb:
+        if self.disturb and (dice > 0.6 or not self.report.disturbances):
             self.disturb(self.random)
             self.report.disturbances += 1
         port = self.server.port
@@ -139,13 +157,22 @@ class Chaos:
         names = [name for name in self.jobs if name not in ("follower", "ticking", "hooked")]
         while not self._stop.is_set():
             name = dice.choice(names)
-            ways = [self._by_api, self._by_api, self._by_web, self._again, self._by_webhook]
+            ways = [
+                *(self._by_api, self._by_api, self._by_command_line, self._by_web, self._again),
+                *(self._by_webhook, self._backfill),
+            ]
             run_id = dice.choice(ways)(self.jobs[name], dice)
             if run_id and dice.random() < 0.1:
                 self._cancel(run_id)
             time.sleep(dice.uniform(0, 0.1))
 
-    def _by_api(self, job_id: str, dice: random.Random) -> str | None:
+    def _by_command_line(self, job_id: str, dice: random.Random) -> str | None:
+        """What `runhook start` sends; it makes a key and repeats the call alike."""
+        return self._by_api(job_id, dice, {"X-Runhook-Trigger": "cli"})
+
+    def _by_api(
+        self, job_id: str, dice: random.Random, headers: Mapping[str, str] = NO_HEADERS
+    ) -> str | None:
         """With a key, until it is answered; sometimes twice at once, sometimes again later."""
         key = f"{dice.random()}"
         with self._lock:
@@ -156,7 +183,7 @@ class Chaos:
                 self._job_of_key[key] = job_id
         path = f"/api/jobs/{job_id}/start"
         run_id = self._insist(
-            lambda: self.api.request("POST", path, headers={"Idempotency-Key": key})
+            lambda: self.api.request("POST", path, headers={"Idempotency-Key": key, **headers})
         )
         with self._lock:
             known = self.accepted.setdefault(key, run_id)
@@ -164,8 +191,18 @@ class Chaos:
             self.answered.append(run_id)
         return run_id
 
+    def _backfill(self, job_id: str, dice: random.Random) -> str | None:
+        """The schedule as of some moment of the past, until it is answered: one fire, one run."""
+        second = 10 * dice.randrange(3 * 10**6)
+        fire = datetime.fromtimestamp(946684800 + second, UTC)
+        body = {"from": fire.isoformat(), "until": (fire + timedelta(seconds=10)).isoformat()}
+        path = f"/api/jobs/{self.jobs['ticking']}/backfill"
+        self._insist(lambda: self.api.request("POST", path, json=body))
+        return None
+
     def _insist(self, call: Callable[[], requests.Response]) -> str:
         while True:
+            assert time.monotonic() < self._given_up_at, "a start is never answered"
             try:
                 answer = call()
             except requests.RequestException:
@@ -174,6 +211,9 @@ class Chaos:
                 continue
             if answer.status_code in (200, 202):
                 return str(answer.json()["run"]["id"])
+            if answer.status_code == 201:
+                (run,) = answer.json()["runs"]
+                return str(run["id"])
             assert answer.status_code == 503, answer.text
             self.report.refused += 1
             time.sleep(0.05)
@@ -244,18 +284,6 @@ def runners_of(server: LiveServer) -> list[psutil.Process]:
     return found
 
 
-def processes_of(server: LiveServer) -> list[psutil.Process]:
-    """Every process that works in an attempt's directory, or has its home there."""
-    found = []
-    place = str(server.data / "attempts")
-    for process in psutil.process_iter(["name"]):
-        with contextlib.suppress(psutil.Error, OSError):
-            home = process.environ().get("HOME", "")
-            if home.startswith(place) or process.cwd().startswith(place):
-                found.append(process)
-    return found
-
-
 def verify(chaos: Chaos) -> None:
     """What must hold whatever happened."""
     runs = _all_runs(chaos)
@@ -271,7 +299,7 @@ def verify(chaos: Chaos) -> None:
     _verify_fires(chaos, runs)
     _verify_followers(chaos, runs)
     _verify_turns(chaos, runs)
-    left = [f"{each.pid} {each.name()}" for each in processes_of(chaos.server)]
+    left = [f"{each.pid} {each.name()}" for each in chaos.server.working()]
     assert not left, f"processes were left behind: {left}"
 
 
@@ -312,8 +340,9 @@ def _verify_attempts(chaos: Chaos, runs: list[Json]) -> None:
 
 def _verify_fires(chaos: Chaos, runs: list[Json]) -> None:
     """Every fire ran once, also those that were due while no server was there."""
+    fired = [run["scheduled_for"] for run in runs if run["trigger"] in ("schedule", "backfill")]
+    assert len(fired) == len(set(fired)), "a fire ran twice"
     fires = [run["scheduled_for"] for run in runs if run["trigger"] == "schedule"]
-    assert len(fires) == len(set(fires)), "a fire ran twice"
     instants = sorted(datetime.fromisoformat(fire).timestamp() for fire in fires)
     steps = {round(b - a) for a, b in pairwise(instants)}
     assert steps <= {10}, f"fires are missing: {instants}"

@@ -2,9 +2,10 @@
 
 import tempfile
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from runhook.engine.dispatcher import expire
 from runhook.engine.scheduler import fire
 from runhook.engine.settle import settle
 from runhook.engine.sighting import Sighting
@@ -24,7 +26,7 @@ from runhook.model.access import Caller
 from runhook.model.job import Job, JobSpec
 from runhook.model.run import TERMINAL, TRANSITIONS, RunState, Trigger
 from runhook.model.schedule import Schedule
-from runhook.runner.spec import Result
+from runhook.runner.spec import Report, Result
 from runhook.services import jobs as job_service
 from runhook.services import runs as run_service
 from runhook.store import attempts, events, jobs, queue, runs
@@ -33,6 +35,8 @@ from runhook.store.schema import prepare
 from tests.engine.conftest import NOON
 
 CALLER = Caller("", "nobody", "main/admin", admin=True)
+ACTIVE = ("queued", "starting", "running")
+OUTCOMES = ("succeeded", "failed", "cancelled", "timed_out", "lost")
 QUICK = settings(
     max_examples=40,
     stateful_step_count=40,
@@ -73,18 +77,23 @@ class RunLives(_Machine):
         overlap=st.sampled_from(["allow", "queue", "skip", "replace"]),
         retries=st.integers(0, 2),
         most=st.one_of(st.none(), st.integers(0, 3)),
+        patience=st.one_of(st.none(), st.integers(5, 60)),
     )
-    def define(self, overlap: str, retries: int, most: int | None) -> None:
+    def define(self, overlap: str, retries: int, most: int | None, patience: int | None) -> None:
         self.overlap, self.retries = overlap, retries
+        self.patience = timedelta(seconds=patience) if patience else None
         more = {} if most is None else {"max_queued": most}
-        self.definition = self.job(overlap=overlap, retries=retries, **more)
+        more |= {} if patience is None else {"queue_timeout": patience}
+        on = ["failed", "lost", "timed_out"]
+        self.definition = self.job(overlap=overlap, retry={"count": retries, "on": on}, **more)
         self.states: dict[str, str] = {}
+        self.since: dict[str, datetime] = {}  # when a run entered the queue
         self.tries: Counter[str] = Counter()
         self.wished: set[str] = set()
         self.living: dict[str, str] = {}  # attempt → run
 
     def _active(self) -> list[str]:
-        return [run for run, state in self.states.items() if state in ("queued", "starting")]
+        return [run for run, state in self.states.items() if state in ACTIVE]
 
     @rule()
     def start(self) -> None:
@@ -104,6 +113,7 @@ class RunLives(_Machine):
                 else:
                     self.wished.add(other)
         self.states[run.id] = str(run.state)
+        self.since[run.id] = self.now
 
     @rule(room=st.integers(1, 3))
     def claim(self, room: int) -> None:
@@ -116,32 +126,53 @@ class RunLives(_Machine):
             self.tries[run.id] += 1
             assert attempt.number == self.tries[run.id]
             self.living[attempt.id] = run.id
-        alive = sum(state == "starting" for state in self.states.values())
+        alive = sum(state in ("starting", "running") for state in self.states.values())
         if self.overlap != "allow":
             assert alive <= 1
         elif len(claimed) < room:
             assert "queued" not in self.states.values()
 
+    @rule(seconds=st.integers(1, 30))
+    def wait_in_the_queue(self, seconds: int) -> None:
+        """Those whose patience is over give up; whoever was tried begins to wait anew."""
+        self.now += timedelta(seconds=seconds)
+        self.write(lambda tx: expire(tx, self.now))
+        for run_id, state in self.states.items():
+            if (
+                state == "queued"
+                and self.patience
+                and self.now - self.since[run_id] >= self.patience
+            ):
+                self.states[run_id] = "timed_out"
+
     @precondition(lambda self: self.living)
-    @rule(data=st.data(), outcome=st.sampled_from(["succeeded", "failed", "cancelled", "lost"]))
+    @rule(data=st.data())
+    def begin_to_work(self, data: st.DataObject) -> None:
+        attempt_id = data.draw(st.sampled_from(sorted(self.living)))
+        begun = Report(self.now.timestamp(), "step_started", {"step": "command"})
+        self._settle(attempt_id, Sighting([begun], 0, None, None), None)
+        self.states[self.living[attempt_id]] = "running"
+
+    @precondition(lambda self: self.living)
+    @rule(data=st.data(), outcome=st.sampled_from(OUTCOMES))
     def end(self, data: st.DataObject, outcome: str) -> None:
-        attempt_id = list(self.living)[data.draw(st.integers(0, len(self.living) - 1))]
+        attempt_id = data.draw(st.sampled_from(sorted(self.living)))
         run_id = self.living.pop(attempt_id)
-        self._settle(attempt_id, outcome)
-        self._settle(attempt_id, "failed")  # whoever comes late changes nothing
+        for each in (outcome, "failed"):  # whoever comes late changes nothing
+            result = None if each == "lost" else Result(each, self.now.timestamp())  # type: ignore[arg-type]
+            self._settle(attempt_id, Sighting([], 0, result, None), "gone")
         wished = run_id in self.wished
-        if outcome in ("failed", "lost") and not wished and self.tries[run_id] <= self.retries:
-            self.states[run_id] = "queued"
+        again = outcome in ("failed", "lost", "timed_out") and not wished
+        if again and self.tries[run_id] <= self.retries:
+            self.states[run_id], self.since[run_id] = "queued", self.now
         else:
             self.states[run_id] = "cancelled" if wished and outcome == "lost" else outcome
 
-    def _settle(self, attempt_id: str, outcome: str) -> None:
-        result = None if outcome == "lost" else Result(outcome, self.now.timestamp())  # type: ignore[arg-type]
-
+    def _settle(self, attempt_id: str, seen: Sighting, lost: str | None) -> None:
         def work(tx: Transaction) -> None:
             attempt = attempts.get_attempt(tx, attempt_id)
             assert attempt
-            settle(tx, attempt, Sighting([], 0, result, None), now=self.now, lost="gone")
+            settle(tx, attempt, seen, now=self.now, lost=lost)
 
         self.write(work)
 
@@ -152,7 +183,7 @@ class RunLives(_Machine):
         self.write(lambda tx: run_service.cancel(tx, CALLER, run_id, self.now))
         if self.states[run_id] == "queued":
             self.states[run_id] = "cancelled"
-        elif self.states[run_id] == "starting":
+        elif self.states[run_id] in ACTIVE:
             self.wished.add(run_id)
 
     @invariant()
@@ -184,9 +215,11 @@ class ScheduleLives(_Machine):
     @initialize(
         cron=st.sampled_from(["*/5 * * * *", "30 2 * * *", "@every 90s", "0 */2 * * *"]),
         catch_up=st.sampled_from(["skip", "latest", "all"]),
-        zone=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"]),
+        zone=st.sampled_from(sorted(available_timezones() - {"localtime"})),
+        begin=st.datetimes(datetime(1970, 1, 2), datetime(2040, 1, 1), timezones=st.just(UTC)),
     )
-    def define(self, cron: str, catch_up: str, zone: str) -> None:
+    def define(self, cron: str, catch_up: str, zone: str, begin: datetime) -> None:
+        self.now = begin
         self.rule = Schedule.model_validate({"cron": cron, "zone": zone, "catch_up": catch_up})
         self.made = self.job(schedules=[self.rule.model_dump(mode="json", exclude_unset=True)])
         self.reached = self.now

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runhook.runner.leftovers import end_leftovers
 from runhook.runner.spec import RESERVE, LimitsSpec, Result, make_reserve
 from tests.executors.conftest import Bench, processes_of
 from tests.servers.small_disk import mounted
@@ -45,6 +46,19 @@ async def test_everything_that_a_killed_runner_ran_is_ended(bench: Bench, tmp_pa
     assert processes_of(other), "another attempt was touched"
     os.kill(other_handle["pid"], signal.SIGTERM)
     await bench.executor.ended(other_handle)
+
+
+async def test_what_cannot_be_ended_is_not_waited_for_without_end(bench: Bench) -> None:
+    spec = bench.spec(command="exec sleep 600")
+    handle = await bench.start(spec)
+    while not processes_of(spec):
+        await asyncio.sleep(0.01)
+    os.kill(handle["pid"], signal.SIGKILL)
+    await bench.executor.ended(handle)
+    (left,) = end_leftovers(Path(spec.directory), grace=0, patience=0)
+    assert left.pid == processes_of(spec)[0].pid
+    assert end_leftovers(Path(spec.directory)) == []
+    assert processes_of(spec) == []
 
 
 async def test_a_process_whose_first_thread_has_ended_is_ended_too(bench: Bench) -> None:

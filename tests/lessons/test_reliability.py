@@ -240,7 +240,7 @@ def test_r11_a_pid_of_before_a_reboot_is_nobodys(api: Api) -> None:
     try:
         port = api.server.port
         api.server.kill()
-        api.server.end_runners()
+        api.server.end_everything()
         reboot(api.server, {"pid": innocent.pid})
         api.server.start(port)
         api.request("POST", f"/api/runs/{run}/cancel")

@@ -12,6 +12,15 @@ def test_nothing_starts_while_the_disk_is_low_and_what_waited_starts_after(
     refused = api.request("POST", f"/api/jobs/{job}/start")
     assert refused.status_code == 503
     assert "less than the reserve" in refused.json()["message"]
+    past = {"from": "2026-01-01T00:00:00Z", "until": "2026-01-01T00:00:10Z"}
+    form = {"name": "never", "command": "true", "then": "start"}
+    for path, more in (
+        (f"/api/jobs/{job}/backfill", {"json": past}),
+        ("/dash/jobs/new", {"data": form}),
+        (f"/dash/resources/job/{job}/backfill", {"data": {k: v[:16] for k, v in past.items()}}),
+    ):
+        assert api.request("POST", path, **more).status_code == 503, path
+    assert not api.request("GET", "/api/jobs?name=never").json()["jobs"]
     found: list[dict[str, object]] = []
     while not found:  # what the clock wants is kept
         path = f"/api/jobs/{job}/runs?state=queued"

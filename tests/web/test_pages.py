@@ -253,3 +253,8 @@ def test_a_schedule_shows_what_it_does_when_clocks_change_and_runs_as_of_the_pas
     for run in found:
         visitor.api.finished(run["id"])
         assert visitor.api.log(run["id"]).strip() == run["scheduled_for"]
+    visitor.go(f"/dash/runs/{found[0]['id']}")
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda url: found[0]["id"] not in url)
+    again = visitor.api.finished(page.url.rpartition("/")[2])
+    assert (again["trigger"], again["scheduled_for"]) == ("web", found[0]["scheduled_for"])

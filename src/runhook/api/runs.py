@@ -128,6 +128,7 @@ async def _events(call: Call, view: runs.RunView, offset: int) -> AsyncIterator[
     run_id, bus = view.run.id, call.server.bus
     wanted = max(1, call.number("attempt", 0, MOST_ATTEMPTS))
     with bus.subscribe(f"run/{run_id}") as hint:
+        view = await _view(call)  # what changed before we listened is not told
         while len(view.attempts) < wanted and view.run.state not in TERMINAL:
             await hint.wait(logs.HEARTBEAT_SECONDS)
             yield b": waiting\n\n"

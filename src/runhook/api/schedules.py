@@ -33,6 +33,7 @@ async def list_schedules(call: Call) -> Response:
 async def backfill(call: Call) -> Response:
     """The runs of the past fires, new or made before."""
     await call.read(lambda tx: jobs.get(tx, call.caller, call.path("job_id"), "jobs:start"))
+    call.server.site.capacity.require_room()
     wanted = await call.body(Backfill)
     begin, until = wanted.begin, wanted.until
     made = await call.write(

@@ -42,7 +42,7 @@ class Dispatcher:
     async def tick(self, now: datetime) -> bool:
         """Start as many queued runs as there is room for, and end those that waited too long."""
         again = await self._unhandled(now)
-        expired = await self._database.write(lambda tx: _expire(tx, now))
+        expired = await self._database.write(lambda tx: expire(tx, now))
         claimed = await self._database.write(lambda tx: self._claim(tx, now))
         await asyncio.gather(
             *(self._hand_out(run, attempt, now) for run, attempt in again + claimed)
@@ -133,7 +133,7 @@ class Dispatcher:
             end_attempt(tx, run, attempt, RunState.FAILED, now, reason=reason, step="spawn")
 
 
-def _expire(tx: Transaction, now: datetime) -> int:
+def expire(tx: Transaction, now: datetime) -> int:
     """End queued runs whose patience is over; how many those were."""
     over = queue.expired(tx, now)
     for run in over:

@@ -68,8 +68,11 @@ class Scheduler:
     async def _mind_the_clock(self, now: datetime) -> None:
         """What fired at an instant that has not come fired before the clock was set back: its next
         fire is found anew. None runs twice, since a fire is unique."""
-        for schedule_id in await self._database.read(lambda tx: jobs.schedules_ahead(tx, now)):
-            await self._database.write(lambda tx, each=schedule_id: _arm_anew(tx, each, now))  # type: ignore[misc]
+        ahead = await self._database.read(lambda tx: jobs.schedules_ahead(tx, now))
+        await asyncio.gather(*(self._arm_anew(schedule_id, now) for schedule_id in ahead))
+
+    async def _arm_anew(self, schedule_id: str, now: datetime) -> None:
+        await self._database.write(lambda tx: _arm_anew(tx, schedule_id, now))
 
 
 def fire(tx: Transaction, schedule_id: str, now: datetime) -> bool:

@@ -41,7 +41,7 @@ class Watcher:
         self._site = site
         self._news: set[str] = set()
         self._waiting: dict[str, asyncio.Task[None]] = {}
-        self._tidying: dict[str, asyncio.Task[None]] = {}
+        self._tidying: dict[str, asyncio.Task[object]] = {}
         self._stopping: set[str] = set()
         self._misses: Counter[str] = Counter()
         self._swept_at: datetime | None = None
@@ -153,14 +153,14 @@ class Watcher:
 
     async def _bury(self, attempt: Attempt, seen: Sighting, lost: str, now: datetime) -> None:
         """What a lost attempt left running ends before anything can be started in its place."""
-        await self._clean(attempt)
-        await self._settle(attempt, seen, now, lost)
+        left = await self._clean(attempt)
+        await self._settle(attempt, seen, now, f"{lost}; {left}" if left else lost)
 
-    async def _clean(self, attempt: Attempt) -> None:
+    async def _clean(self, attempt: Attempt) -> str:
         directory = str(self._site.directory(attempt.id))
-        await self._executor.clean(directory, attempt.handle or {})
+        return await self._executor.clean(directory, attempt.handle or {})
 
-    def _tidy(self, attempt: Attempt, work: Coroutine[None, None, None]) -> None:
+    def _tidy(self, attempt: Attempt, work: Coroutine[None, None, object]) -> None:
         """Beside the ticks: a large workspace takes its time."""
         if attempt.handle is None:
             work.close()
@@ -169,7 +169,7 @@ class Watcher:
         self._tidying[attempt.id] = task
         task.add_done_callback(lambda done: self._tidied(attempt.id, done))
 
-    def _tidied(self, attempt_id: str, done: asyncio.Task[None]) -> None:
+    def _tidied(self, attempt_id: str, done: asyncio.Task[object]) -> None:
         self._tidying.pop(attempt_id, None)
         if not done.cancelled() and done.exception():
             logger.error("cannot put attempt %s away", attempt_id, exc_info=done.exception())

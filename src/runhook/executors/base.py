@@ -66,8 +66,9 @@ class Executor(Protocol):
     async def stop(self, handle: Handle, grace: timedelta) -> None:
         """Ask for the end: INT, after `grace` TERM, after `grace` KILL. No error if gone."""
 
-    async def clean(self, spec_directory: str, handle: Handle) -> None:
-        """Forget the attempt and remove what only its work needed. Safe to repeat."""
+    async def clean(self, spec_directory: str, handle: Handle) -> str:
+        """Forget the attempt and remove what only its work needed; a sentence about what could not
+        be ended, empty if nothing is left. Safe to repeat."""
 
     async def close(self) -> None:
         """The server stops; attempts go on."""

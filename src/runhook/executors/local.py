@@ -26,7 +26,7 @@ from runhook.runner.identity import boot_id, fingerprint, identity_of, lives
 from runhook.runner.leftovers import end_leftovers
 from runhook.runner.spec import Identity, RunSpec, Secrets
 
-SLOW_POLL = 1.0
+SLOW_POLL, SPAWN_SECONDS = 1.0, 30.0
 HELLO_SECONDS, ANSWER_SECONDS = 2.0, 5.0
 PARENT_LOG = "parent.log"
 
@@ -102,14 +102,16 @@ class LocalExecutor:
                 await self.ended(handle)
         _signal(identity, signal.SIGKILL)
 
-    async def clean(self, spec_directory: str, handle: Handle) -> None:
+    async def clean(self, spec_directory: str, handle: Handle) -> str:
         """The runner does it itself; this is for one that was killed, with what it ran."""
         directory = Path(spec_directory)
         if lives(_identity(handle)):
-            return
+            return ""
+        left: list[Identity] = []
         if not (directory / "result.json").exists():
-            await asyncio.to_thread(end_leftovers, directory)
+            left = await asyncio.to_thread(end_leftovers, directory)
         await asyncio.to_thread(scratch.remove, directory)
+        return _cannot_end([each.pid for each in left])
 
     async def close(self) -> None:
         for task in self._enders:
@@ -177,7 +179,7 @@ class LocalExecutor:
         ):
             listener.bind(str(self._address))
             listener.listen(64)
-            subprocess.run(
+            _run_briefly(
                 [sys.executable, "-m", "runhook.runner.parent", str(listener.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -185,7 +187,6 @@ class LocalExecutor:
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
                 cwd=self._directory,
-                check=False,
             )
 
     async def _disconnect(self) -> None:
@@ -194,6 +195,21 @@ class LocalExecutor:
             with contextlib.suppress(OSError):
                 await self._streams[1].wait_closed()
             self._streams = None
+
+
+def _run_briefly(argv: list[str], **more: Any) -> None:
+    """Run a program that ends soon; Unavailable if it does not."""
+    try:
+        subprocess.run(argv, timeout=SPAWN_SECONDS, check=False, **more)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"the runner parent did not start in {SPAWN_SECONDS:g} seconds") from None
+
+
+def _cannot_end(pids: list[int]) -> str:
+    if not pids:
+        return ""
+    numbers = ", ".join(map(str, pids))
+    return f"what it left running cannot be ended (process {numbers}): look at it on the machine"
 
 
 def _status(identity: Identity) -> Status:

@@ -160,9 +160,11 @@ class JobSpec(BaseModel):
         """Both forms of one thing may be given, as long as they say the same."""
         if self.schedule:
             Schedule(cron=self.schedule)
-            if self.schedules and self.schedules[0].cron != self.schedule:
+            first = self.schedules[0].cron if self.schedules else None
+            if self.schedules is not None and first != self.schedule:
                 raise ValueError("schedule: differs from schedules[0].cron; give only one of them")
-        if self.retries is not None and self.retry and self.retry.count != self.retries:
+        count = self.retry.count if self.retry and "count" in self.retry.model_fields_set else None
+        if self.retries is not None and count is not None and count != self.retries:
             raise ValueError("retries: differs from retry.count; give only one of them")
         meant = CONCURRENCY.get(self.concurrency_policy or "")
         if meant and self.overlap and meant != self.overlap:
@@ -218,7 +220,8 @@ class JobSpec(BaseModel):
     @property
     def retrying(self) -> Retry:
         """When an attempt is followed by another one."""
-        return self.retry or Retry(count=self.retries or 0)
+        given = self.retry or Retry()
+        return given if self.retries is None else given.model_copy(update={"count": self.retries})
 
     @property
     def repositories(self) -> list[Repository]:

@@ -16,6 +16,7 @@ from runhook.runner.identity import identity_of, lives, lives_on, stat_fields
 from runhook.runner.spec import Identity
 
 GRACE = 2.0
+PATIENCE = 20.0
 STEP = 0.05
 
 
@@ -37,24 +38,28 @@ def _with_descendants(roots: set[int], numbers: list[int]) -> set[int]:
     return {pid for pid in found if lives_on(pid)}
 
 
-def end_leftovers(directory: Path, grace: float = GRACE) -> int:
-    """End them all, politely first; how many there were. Safe to repeat.
+def end_leftovers(
+    directory: Path, grace: float = GRACE, patience: float = PATIENCE
+) -> list[Identity]:
+    """End them all, politely for `grace` seconds; what cannot be ended, because it waits in the
+    kernel or belongs to another user, is left after `patience` more and returned. Safe to repeat.
 
     Whatever was found once stays found, by its pid and start time: it may be known by a parent that
     ends before it.
     """
     found: dict[int, Identity] = {}
-    number, limit = signal.SIGTERM, time.monotonic() + grace
+    begun = time.monotonic()
     while living := _living(found, directory):
+        passed = time.monotonic() - begun
+        if passed >= grace + patience:
+            return living
         for identity in living:
-            _signal(identity, number)
+            _signal(identity, signal.SIGTERM if passed < grace else signal.SIGKILL)
         time.sleep(STEP)
-        if time.monotonic() >= limit:
-            number = signal.SIGKILL
     group = cgroup.find(cgroup.name_of(directory))
     if group:
         group.remove()
-    return len(found)
+    return []
 
 
 def _living(found: dict[int, Identity], directory: Path) -> list[Identity]:

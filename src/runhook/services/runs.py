@@ -144,13 +144,14 @@ def _made_before(
 
 
 def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
-    """Start the job of a run once more, as it is defined now, with the run's parameters as far as
-    they are still declared."""
+    """Start the job of a run once more, as it is defined now, with the run's logical time, and with
+    its parameters as far as they are still declared."""
     before = get(tx, caller, run_id)
     job = get_job(tx, caller, before.job_id, "jobs:start")
     declared = job.spec.parameters or {}
     kept = {name: value for name, value in before.parameters.items() if name in declared}
-    return start(tx, caller, job.id, StartRequest(Trigger.WEB, kept), now)
+    request = StartRequest(Trigger.WEB, kept, scheduled_for=before.scheduled_for)
+    return start(tx, caller, job.id, request, now)
 
 
 def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:

@@ -75,6 +75,7 @@ async def backfill(ask: Ask) -> Response:
             datetime.fromisoformat(str(form.get(name))).replace(tzinfo=UTC)
             for name in ("from", "until")
         )
+        ask.server.site.capacity.require_room()
         await ask.write(
             lambda tx: schedules.backfill(tx, ask.caller, job_id, position, begin, until, ask.now)
         )
@@ -140,6 +141,9 @@ async def change(ask: Ask) -> Response:
 
 async def _save(ask: Ask, known: Job | None) -> Response:
     form = await ask.form()
+    starts = form.get("then") == "start"
+    if starts:
+        ask.server.site.capacity.require_room()
 
     def work(tx: Transaction, spec: JobSpec) -> Job:
         if known:
@@ -152,7 +156,7 @@ async def _save(ask: Ask, known: Job | None) -> Response:
         job = await ask.write(lambda tx: work(tx, spec))
     except (Invalid, Conflict) as error:
         return _form(ask, known, form_as_typed(form), error.status, error.message, error.details)
-    if form.get("then") == "start":
+    if starts:
         await ask.write(
             lambda tx: runs.start(tx, ask.caller, job.id, runs.StartRequest(Trigger.WEB), ask.now)
         )

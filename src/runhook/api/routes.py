@@ -12,7 +12,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from runhook.api import git, hooks, jobs, meta, recipes, retention, runs, schedules, users
+from runhook.api import (
+    contracts,
+    git,
+    hooks,
+    jobs,
+    meta,
+    recipes,
+    results,
+    retention,
+    runs,
+    schedules,
+    users,
+)
 from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
 from runhook.services.site import Server
 
@@ -112,6 +124,9 @@ ROUTES: tuple[Route, ...] = (
         body="Start",
         body_required=False,
         answer="Job",
+        queries=(
+            Query("wait", "Answer when the run has ended, or after so many seconds.", "integer"),
+        ),
     ),
     Route(
         "POST",
@@ -215,6 +230,8 @@ ROUTES: tuple[Route, ...] = (
     *git.ROUTES,
     *hooks.ROUTES,
     *retention.ROUTES,
+    *contracts.ROUTES,
+    *results.ROUTES,
 )
 
 

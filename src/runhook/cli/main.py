@@ -1,6 +1,5 @@
 """The command `runhook`: one function a command."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from runhook.cli.client import Client, ClientError
 from runhook.cli.login import Login, current_login, keep_login
 from runhook.cli.output import duration, exit_code, fail, local_time, print_json, print_table
 from runhook.cli.recipe import RecipeError, read_recipe
+from runhook.cli.results import artifacts, parameters, tell_result, typed
 from runhook.errors import RunhookError, SettingsError
 from runhook.model.quantity import shown_bytes
 from runhook.settings import Settings, load
@@ -181,8 +181,9 @@ def jobs(obj: Login, name: str, json_wanted: bool) -> None:
     "given",
     multiple=True,
     metavar="NAME=VALUE",
-    help="VALUE is JSON, else text.",
+    help="VALUE is text where the parameter takes text, else JSON, else text.",
 )
+@click.option("--wait", is_flag=True, help="Wait for its end and print what it returned.")
 @click.option("--key", help="Idempotency key: the same again starts nothing twice.")
 @click.option("--as-of", metavar="INSTANT", help="Logical time of the run, if that is not now.")
 @as_json
@@ -191,6 +192,7 @@ def start(
     obj: Login,
     job: str,
     follow: bool,
+    wait: bool,
     given: tuple[str, ...],
     key: str | None,
     as_of: str | None,
@@ -198,28 +200,20 @@ def start(
 ) -> None:
     """Start a run of JOB (id, name or owner/name)."""
     with Client(obj.url, obj.token) as client:
-        run = client.start(
-            job, parameters=_parameters(given), idempotency_key=key, scheduled_for=as_of
-        )
+        wanted = {"idempotency_key": key, "scheduled_for": as_of}
+        values = typed(client, job, given)
+        if wait and not follow:
+            run = client.call(job, parameters=values, **wanted)
+            if json_wanted:
+                print_json(run)
+            sys.exit(exit_code(run) if json_wanted else tell_result(run))
+        run = client.start(job, parameters=values, **wanted)
         if follow:
             sys.exit(_follow(client, run["id"]))
     if json_wanted:
         print_json(run)
     else:
         click.echo(f"started run {run['number']} ({run['id']})  {run['url']}")
-
-
-def _parameters(given: tuple[str, ...]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for item in given:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise click.BadParameter(f"write NAME=VALUE instead of {item!r}")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
-    return values
 
 
 def _follow(client: Client, run_id: str) -> int:
@@ -364,6 +358,10 @@ def prune(obj: Login, dry_run: bool, json_wanted: bool) -> None:
     click.echo(f"{shown_bytes(going['bytes'])} {verb}; {free} free", err=True)
     if going["disk"]:
         click.echo(f"Note: {going['disk']}", err=True)
+
+
+cli.add_command(artifacts)
+cli.add_command(parameters)
 
 
 def main() -> None:

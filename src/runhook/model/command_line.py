@@ -1,10 +1,10 @@
 """`{{name}}` in a command line: the value of a parameter, quoted for the shell by us.
 
-A value stands in single quotes of its own, so it is one word (or a part of one) and never code. That
-holds only where bash reads single quotes as quotes; elsewhere (within quotes, backticks, comments,
-here-documents, arithmetic, after `$`, `\\` or `[`) a placeholder is refused when the job is saved:
-there the environment variable of the parameter's name does the same. Other braces, such as papermill's `{name}`
-and `{{ .Names }}` of Go templates, are left as they are.
+A value stands in single quotes of its own, so it is one word (or a part of one) and never code.
+That holds only where bash reads single quotes as quotes; elsewhere (within quotes, backticks,
+comments, here-documents, arithmetic, after `$`, `\\` or `[`) a placeholder is refused when the job
+is saved: there the environment variable of the parameter's name does the same. Other braces, such
+as papermill's `{name}` and `{{ .Names }}` of Go templates, are left as they are.
 """
 
 import json
@@ -65,7 +65,7 @@ def problem(command: str, declared: Collection[str], secret: Collection[str]) ->
             return (
                 f"{{{{{name}}}}} is quoted for the shell by the server, which does not work within "
                 "quotes, backticks, comments, here-documents, arithmetic, or after $, \\ or [: "
-                f'write ${{{name}}} there, in double quotes, for the same value'
+                f"write ${{{name}}} there, in double quotes, for the same value"
             )
     return None
 

@@ -166,12 +166,13 @@ def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     match target, value:
         case ast.Name(id=name), _:
             yield name, value
-        case (ast.Tuple(elts=names) | ast.List(elts=names)), (
-            ast.Tuple(elts=values) | ast.List(elts=values)
+        case (
+            (ast.Tuple(elts=names) | ast.List(elts=names)),
+            (ast.Tuple(elts=values) | ast.List(elts=values)),
         ) if len(names) == len(values):
             for one, part in zip(names, values, strict=True):
                 yield from _pairs(one, part)
-        case (ast.Tuple(elts=names) | ast.List(elts=names)), _:
+        case ((ast.Tuple(elts=names) | ast.List(elts=names)), _):
             for one in names:
                 if isinstance(one, ast.Name):
                     yield one.id, value
@@ -211,5 +212,5 @@ def _noted(note: str) -> Kind | None:
 
 
 def _segment(source: str, node: ast.AST) -> str:
-    text = ast.get_source_segment(source, node) or ""  # type: ignore[arg-type]
+    text = ast.get_source_segment(source, node) or ""
     return text if len(text) <= LONGEST_WRITTEN else f"{text[:LONGEST_WRITTEN]}…"

@@ -62,8 +62,8 @@ class JobSpec(BaseModel):
     )
     parameters: dict[str, Any] | None = Field(
         default=None,
-        description="Declared parameters, `name: default` or `name: {type, default, help, min, max, "
-        "choices, secret}`; a start may change only these.",
+        description="Declared parameters, `name: default` or `name: {type, default, help, min, "
+        "max, choices, secret}`; a start may change only these.",
     )
     working_directory: Path | None = Field(default=None, description="Where a command runs.")
     environment_variables: dict[str, str] | None = None

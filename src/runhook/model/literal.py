@@ -31,7 +31,9 @@ def tree_of(source: str, mode: Literal["exec", "eval"] = "exec") -> ast.AST:
     except SyntaxError as error:
         raise ValueError(f"line {error.lineno or 1} is no Python: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"it cannot be read as Python: {error or 'it is nested too deep'}") from None
+        raise ValueError(
+            f"it cannot be read as Python: {error or 'it is nested too deep'}"
+        ) from None
 
 
 def plain(node: ast.expr, depth: int = 0) -> Any:
@@ -65,10 +67,14 @@ def _storable(value: object) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    if isinstance(value, str) and "\x00" not in value:
-        if not any("\ud800" <= character <= "\udfff" for character in value):
-            return value
+    if isinstance(value, str) and not any(_unstorable(character) for character in value):
+        return value
     raise ValueError("it is no value of JSON")
+
+
+def _unstorable(character: str) -> bool:
+    """NUL, and half of a surrogate pair."""
+    return character == "\x00" or "\ud800" <= character <= "\udfff"
 
 
 def _moment(func: ast.expr, arguments: list[ast.expr]) -> str:

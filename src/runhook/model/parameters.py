@@ -187,9 +187,7 @@ class Contract:
 
     def example(self) -> dict[str, Any]:
         """A value for each parameter that is not secret."""
-        return {
-            name: each.example() for name, each in self.parameters.items() if not each.secret
-        }
+        return {name: each.example() for name, each in self.parameters.items() if not each.secret}
 
 
 EXAMPLES: dict[str, Any] = {

@@ -13,8 +13,9 @@ from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
-from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
+from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form
 from runhook.web.rules import rules_of
+from runhook.web.start_form import fields, start_parameters
 from runhook.web.view import SPARK_BARS
 
 PAGE, RECENT, SHOWN = 50, 26, 25
@@ -50,6 +51,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         return view, runs.list_page(tx, ask.caller, size=SHOWN + 1, job_id=job.id, after=page)
 
     view, found = await ask.read(work)
+    contract = view.job.spec.contract
     return ask.page(
         "job.html",
         status,
@@ -62,7 +64,9 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         rules=rules_of(view.job.spec),
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         url=ask.server.site.url,
-        **{"error": "", "details": {}, "typed": {}, "backfill_error": "", **values},
+        fields=fields(contract, values.pop("typed", None)),
+        example=contract.example(),
+        **{"error": "", "details": {}, "backfill_error": "", **values},
     )
 
 
@@ -95,7 +99,7 @@ async def start(ask: Ask) -> Response:
 
     def work(tx: Transaction) -> Run:
         job = jobs.get(tx, ask.caller, job_id)
-        given = start_parameters(form, job.spec.parameters or {})
+        given = start_parameters(form, job.spec.contract)
         request = runs.StartRequest(Trigger.WEB, given)
         return runs.start(tx, ask.caller, job_id, request, ask.now)
 
@@ -103,9 +107,8 @@ async def start(ask: Ask) -> Response:
     try:
         run = await ask.write(work)
     except Invalid as error:
-        typed = {str(name): str(value) for name, value in form.items()}
         details = {name.removeprefix("parameters."): text for name, text in error.details.items()}
-        return await _job_page(ask, 422, error=error.message, details=details, typed=typed)
+        return await _job_page(ask, 422, error=error.message, details=details, typed=form)
     return go(f"/dash/runs/{run.id}")
 
 
@@ -157,9 +160,11 @@ async def _save(ask: Ask, known: Job | None) -> Response:
     except (Invalid, Conflict) as error:
         return _form(ask, known, form_as_typed(form), error.status, error.message, error.details)
     if starts:
-        await ask.write(
-            lambda tx: runs.start(tx, ask.caller, job.id, runs.StartRequest(Trigger.WEB), ask.now)
-        )
+        request = runs.StartRequest(Trigger.WEB)
+        try:
+            await ask.write(lambda tx: runs.start(tx, ask.caller, job.id, request, ask.now))
+        except Invalid:  # it needs values first: its page asks for them
+            return go(f"/dash/resources/job/{job.id}#start")
     return go(f"/dash/resources/job/{job.id}")
 
 

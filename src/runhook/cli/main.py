@@ -200,7 +200,7 @@ def start(
 ) -> None:
     """Start a run of JOB (id, name or owner/name)."""
     with Client(obj.url, obj.token) as client:
-        wanted = {"idempotency_key": key, "scheduled_for": as_of}
+        wanted: dict[str, Any] = {"idempotency_key": key, "scheduled_for": as_of}
         values = typed(client, job, given)
         if wait and not follow:
             run = client.call(job, parameters=values, **wanted)

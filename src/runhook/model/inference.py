@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from runhook.model.kind import ANY, NULL, Kind, kind_named, kind_of, read_kind, union
+from runhook.model.annotation import kind_named, read_kind
+from runhook.model.declaration import contract_of
+from runhook.model.kind import ANY, NULL, Kind, kind_of, union
 from runhook.model.literal import plain, tree_of
-from runhook.model.parameters import COMPUTED, REQUIRED, Contract, Parameter, contract_of
+from runhook.model.parameters import COMPUTED, REQUIRED, Contract, Parameter
 
 TAG = "parameters"
 LONGEST_WRITTEN = 200

@@ -20,10 +20,11 @@ from pydantic import (
 )
 
 from runhook.model import command_line
+from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
 from runhook.model.filling import check_fillings
 from runhook.model.limits import Limits
-from runhook.model.parameters import Contract, contract_of
+from runhook.model.parameters import Contract
 from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
 from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule

@@ -21,12 +21,18 @@ JSON = click.option("--json", "json_wanted", is_flag=True, help="JSON instead of
 @click.command()
 @click.argument("run_id")
 @click.option("--get", "path", metavar="PATH", help="Fetch this file.")
-@click.option("--zip", "archive", is_flag=True, help="Fetch all of them as a ZIP archive.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Where to write what is fetched; - for standard output. Default: its own name, here.",
+    help="Where to write it; - for standard output. Default: its own name, here.",
+)
+@click.option(
+    "--zip",
+    "archive",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Fetch all of them as a ZIP archive.",
 )
 @JSON
 @click.pass_obj
@@ -34,8 +40,8 @@ def artifacts(
     obj: Login,
     run_id: str,
     path: str | None,
-    archive: bool,
     output: Path | None,
+    archive: Path | None,
     json_wanted: bool,
 ) -> None:
     """List the files that the run with this id left, or fetch them."""
@@ -45,7 +51,7 @@ def artifacts(
         if path:
             _write(client.artifact(run_id, path), output or Path(PurePosixPath(path).name))
         elif archive:
-            _write(client.artifacts_zip(run_id), output or Path(f"run-{run_id}.zip"))
+            _write(client.artifacts_zip(run_id), archive)
         else:
             _list(client.artifacts(run_id), json_wanted)
 

@@ -26,7 +26,7 @@ TAG = "parameters"
 LONGEST_WRITTEN = 200
 BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 MAGIC = re.compile(r"(?m)^[ \t]*[%!].*$")
-TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore\b)([^#]+)(#.*)?$")
+TYPE_COMMENT = re.compile(r"#\s*type:(?!\s*ignore\b)\s*([^#]+)(#.*)?$")
 
 
 def inferred(source: str) -> Contract:

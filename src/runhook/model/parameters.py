@@ -1,6 +1,6 @@
 """The contract of a job: which parameters it has, their types and defaults, and what a start may
-give for them. How a job declares them is read in `model.declaration`, how a notebook or script tells
-them in `model.inference`.
+give for them. How a job declares them is read in `model.declaration`, how a notebook or script
+tells them in `model.inference`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,7 @@
 """What a run left, as its page shows it: the result as JSON, the artifacts with their sizes."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,8 +18,8 @@ LONGEST_SHOWN = 64 * 1024
 
 @dataclass(frozen=True)
 class Kept:
-    """`result` is JSON over several lines, None if nothing was returned; `cut` says that it goes on,
-    `more` that there are more files than these. `notebook` is there if one was executed."""
+    """`result` is JSON over several lines, None if nothing was returned; `cut` says that it goes
+    on, `more` that there are more files than these, `notebook` that one was executed."""
 
     result: str | None
     cut: bool
@@ -30,10 +31,8 @@ class Kept:
 def kept_by(left: Left, site: Site) -> Kept:
     """Looks into the attempt's directory: call it in a thread."""
     text = None
-    try:
+    with suppress(NotFound):
         text = json.dumps(results.value_of(left, site), indent=2, ensure_ascii=False)
-    except NotFound:
-        pass
     files: list[Artifact] = []
     if left.attempt and not left.run.pruned_at:
         files = list(islice(artifacts.listing(site.directory(left.attempt.id)), MOST_SHOWN + 1))

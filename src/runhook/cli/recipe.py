@@ -1,5 +1,6 @@
 """Reading a recipe from a file: YAML or JSON, safely and within bounds."""
 
+from datetime import date
 from typing import Any, BinaryIO
 
 import yaml
@@ -24,4 +25,14 @@ def read_recipe(file: BinaryIO) -> dict[str, Any]:
         ) from None
     if not isinstance(values, dict):
         raise RecipeError("the recipe must be a mapping, such as `type: job` and `spec: …`")
+    values = _as_json(values)
     return values if "spec" in values or "type" in values else {"type": "job", "spec": values}
+
+
+def _as_json(value: Any) -> Any:
+    """YAML has dates, and takes `2026-01-31` for one; JSON says them as text."""
+    if isinstance(value, dict):
+        return {str(name): _as_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 from typing import Any
 
 import jsonschema
@@ -128,6 +129,9 @@ def test_a_secret_value_reaches_the_work_and_nothing_else(shared_api: Api) -> No
     assert given_.split()[0] == hashlib.sha256(b"hunter-two").hexdigest()
     listed = shared_api.request("GET", f"/api/jobs/{job}/runs").text
     assert "hunter-two" not in listed
+    with sqlite3.connect(shared_api.server.data / "runhook.db") as database:
+        told = database.execute("SELECT after FROM audit WHERE object_id = ?", [run["id"]])
+        assert [json.loads(row[0])["parameters"]["key"] for row in told] == ["•••"]
     folder = shared_api.server.data / "attempts"
     identity = str(run["attempts"][0]["id"])  # type: ignore[index]
     kept = folder / identity[:2] / identity

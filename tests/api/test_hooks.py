@@ -236,6 +236,13 @@ def test_a_delivery_that_does_not_say_its_event_is_malformed(shared_api: Api, so
 
 def test_values_of_any_type_are_passed_on_up_to_64_kib(shared_api: Api) -> None:
     hook = hooked_job(shared_api, "hook-values", "generic", parameters={"commit": "/value"})
+    assert hook.send({"value": 7}).status_code == 422  # its default is text, so it takes text
+    shared_api.apply(
+        name="hook-values",
+        command="echo $commit",
+        parameters={"commit": None},
+        triggers=[{"webhook": "pushed", "parameters": {"commit": "/value"}}],
+    )
     for value in (None, True, 1, -2.5, "é\U0001f600", [1, {"a": None}], {}, "x" * 65_000, 10**40):
         answer = hook.send({"value": value})
         assert answer.status_code == 202, answer.text

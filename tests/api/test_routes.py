@@ -95,7 +95,8 @@ def test_the_document_describes_every_route_and_nothing_else(shared_api: Api) ->
     listed = {
         (method.upper(), path) for path, each in described["paths"].items() for method in each
     }
-    assert listed == {(route.method, route.path) for route in ROUTES}
+    named = {(route.method, route.path.replace(":path}", "}")) for route in ROUTES}
+    assert listed == named
     references = set(
         re.findall(r'"#/components/schemas/([^"]+)"', str(described).replace("'", '"'))
     )

@@ -107,6 +107,8 @@ def test_parameters_are_json_or_else_text(shell: Shell, tmp_path: Path) -> None:
     shell("apply", recipe)
     followed = shell("start", "cli-parameters", "-p", "region=south", "-p", "year=2027", "-f")
     assert followed.stdout == "south 2027\n"
+    as_text = shell("start", "cli-parameters", "-p", "region=12", "-f")
+    assert as_text.stdout == "12 1\n"
     wrong = shell("start", "cli-parameters", "-p", "regoin=x")
     assert wrong.returncode == 1
     assert "did you mean region?" in wrong.stderr

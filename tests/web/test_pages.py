@@ -93,9 +93,9 @@ def test_parameters_are_asked_for_and_checked(visitor: Visitor) -> None:
     visitor.go(f"/dash/resources/job/{job}")
     page = visitor.page
     page.get_by_label("region").fill("007")
-    page.get_by_label("year").fill("soon")
+    page.get_by_label("year").fill("")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.get_by_text("write JSON, such as 2026")).to_be_visible()
+    expect(page.get_by_text("takes a whole number, written as JSON, such as 2026")).to_be_visible()
     expect(page.get_by_label("region")).to_have_value("007")
     page.get_by_label("year").fill("2027")
     page.get_by_role("button", name="Start", exact=True).click()

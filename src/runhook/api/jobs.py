@@ -6,13 +6,15 @@ from typing import Any
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.responses import Response
 
+from runhook.api import waiting
 from runhook.api.call import Call, Json, Page
 from runhook.api.fields import spec_values, with_changes
 from runhook.api.shapes import job_json, run_view_json, version_json
 from runhook.errors import Invalid
 from runhook.model.job import Job
-from runhook.model.run import Trigger
+from runhook.model.run import TERMINAL, Trigger
 from runhook.services import jobs, runs
+from runhook.services.access import require_scope
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 
@@ -90,7 +92,11 @@ async def versions(call: Call) -> Response:
 
 
 async def start(call: Call) -> Response:
-    """One validation, one transaction; the answer is the job with its new run."""
+    """One validation, one transaction; the answer is the job with its new run, or, if the caller
+    waits, with the run as it ended (200) or as it is by then (202)."""
+    seconds = waiting.wanted(call)
+    if seconds is not None:
+        require_scope(call.caller, "runs:read", call.path("job_id"))
     request = _start_request(call, await call.object())
 
     def work(tx: Transaction) -> runs.Started:
@@ -99,9 +105,23 @@ async def start(call: Call) -> Response:
 
     call.server.site.capacity.require_room()
     made = await call.write(work)
+    if seconds is not None:
+        return await _waited(call, made.run.run.id, seconds)
     answer = job_json(call.server, made.job)
     answer["run"] = run_view_json(call.server, made.run, call.now)
     return Json(answer, headers={"Location": answer["run"]["url"]})
+
+
+async def _waited(call: Call, run_id: str, seconds: int) -> Response:
+    """The job with the run, its outcome and its result, once it has ended or time is up."""
+    view = await waiting.ended(call, run_id, seconds)
+    job = (await call.read(lambda tx: jobs.views(tx, [view.job])))[0]
+    run = await waiting.run_json_with_result(call, view)
+    over = view.run.state in TERMINAL
+    address = f"{call.server.site.url}/api/runs/{run_id}"
+    headers = {"Location": address, "Preference-Applied": f"wait={seconds}"}
+    answer = {**job_json(call.server, jobs.for_eyes(call.caller, job)), "run": run}
+    return Json(answer, status_code=200 if over else 202, headers=headers)
 
 
 def _start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:

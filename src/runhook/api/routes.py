@@ -14,12 +14,14 @@ from starlette.routing import Route as Path
 
 from runhook.api import (
     audit,
+    contracts,
     git,
     hooks,
     jobs,
     meta,
     people,
     recipes,
+    results,
     retention,
     run_tokens,
     runs,
@@ -127,6 +129,9 @@ ROUTES: tuple[Route, ...] = (
         body="Start",
         body_required=False,
         answer="Job",
+        queries=(
+            Query("wait", "Answer when the run has ended, or after so many seconds.", "integer"),
+        ),
     ),
     Route(
         "POST",
@@ -236,6 +241,8 @@ ROUTES: tuple[Route, ...] = (
     *run_tokens.ROUTES,
     *audit.ROUTES,
     *secrets.ROUTES,
+    *contracts.ROUTES,
+    *results.ROUTES,
 )
 
 

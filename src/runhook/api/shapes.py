@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from runhook.artifacts import Artifact
 from runhook.model.access import Group, Member, User
 from runhook.model.people import Owner
 from runhook.model.policy import CONCURRENCY
@@ -296,7 +297,7 @@ def run_json(server: Server, run: Run) -> dict[str, Any]:
         "url": run_url(server, run.id),
         "state": run.state,
         "trigger": run.trigger,
-        "parameters": run.parameters,
+        "parameters": run.shown_parameters,
         "scheduled_for": instant(run.scheduled_for),
         "commits": run.commits,
         "exit_code": run.exit_code,
@@ -345,6 +346,16 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "created_at": instant(attempt.created_at),
         "started_at": instant(attempt.started_at),
         "finished_at": instant(attempt.finished_at),
+    }
+
+
+def artifact_json(server: Server, run_id: str, artifact: Artifact) -> dict[str, Any]:
+    """A file of a run; its `url` is exact, whatever bytes its name has."""
+    return {
+        "path": artifact.path,
+        "size": artifact.size,
+        "modified_at": instant(artifact.modified_at),
+        "url": f"{server.site.url}/api/runs/{run_id}/artifacts/{artifact.address}",
     }
 
 

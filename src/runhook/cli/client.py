@@ -11,11 +11,13 @@ with Client("http://127.0.0.1:8900", token) as client:
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx2
 
 TIMEOUT_SECONDS = 60.0
+LONGEST_WAIT = 300
+NOT_FOUND = 404
 ENDED = ("succeeded", "failed", "cancelled", "timed_out", "lost", "skipped")
 Json = dict[str, Any]
 
@@ -80,14 +82,62 @@ class Client:
         parameters: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         scheduled_for: str | None = None,
+        wait: int | None = None,
     ) -> Json:
         """Start a run: the run. The same key again gives the same run; `scheduled_for` (RFC 3339)
-        is the instant that the run is about, if that is not now."""
+        is the instant that the run is about, if that is not now.
+
+        With `wait` it is the run when it has ended, with its `result`, or as it is after so many
+        seconds (at most 300)."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         given = {"parameters": dict(parameters or {}), "scheduled_for": scheduled_for}
         body = {name: value for name, value in given.items() if value}
         path = f"/api/jobs/{self.job_id(job)}/start"
-        return dict(self._ask("POST", path, headers=headers, json=body)["run"])
+        more: Json = {}
+        if wait is not None:
+            more = {"params": {"wait": str(wait)}, "timeout": wait + TIMEOUT_SECONDS}
+        return dict(self._ask("POST", path, headers=headers, json=body, **more)["run"])
+
+    def call(self, job: str, **given: Any) -> Json:
+        """Start a run as `start` does, and wait for its end however long that takes: the run with
+        its `result` (None if it returned nothing)."""
+        run = self.start(job, **given, wait=LONGEST_WAIT)
+        if run["state"] in ENDED:
+            return run
+        for _ in self.follow(run["id"]):
+            pass
+        return {**self.run(run["id"]), "result": self.result(run["id"])}
+
+    def result(self, run_id: str) -> Any:
+        """What a run returned; None also if it returned nothing."""
+        answer = self._answer("GET", f"/api/runs/{run_id}/result")
+        if answer.status_code == NOT_FOUND:
+            self.run(run_id)  # raises if it is the run that is not there
+            return None
+        self.require_success(answer)
+        return answer.json()
+
+    def contract(self, job: str) -> Json:
+        """What a start of a job takes, as JSON Schema."""
+        return self._ask("GET", f"/api/jobs/{self.job_id(job)}/contract")
+
+    def artifacts(self, run_id: str) -> list[Json]:
+        """The files that a run left, each with its path, size and exact url."""
+        return list(self._ask("GET", f"/api/runs/{run_id}/artifacts")["artifacts"])
+
+    def artifact(self, run_id: str, path: str) -> Iterator[bytes]:
+        """The bytes of one of them."""
+        found = [each["url"] for each in self.artifacts(run_id) if each["path"] == path]
+        address = (
+            urlsplit(found[0]).path if found else f"/api/runs/{run_id}/artifacts/{quote(path)}"
+        )
+        with self._stream(address, {}) as answer:
+            yield from answer.iter_bytes()
+
+    def artifacts_zip(self, run_id: str) -> Iterator[bytes]:
+        """All of them as a ZIP archive."""
+        with self._stream(f"/api/runs/{run_id}/artifacts.zip", {}) as answer:
+            yield from answer.iter_bytes()
 
     def backfill(self, job: str, begin: str, until: str, schedule: int = 0) -> list[Json]:
         """Runs for the fires of a schedule from `begin` until `until` (RFC 3339), old and new."""
@@ -295,12 +345,15 @@ class Client:
                 return
 
     def _ask(self, method: str, path: str, **more: Any) -> Json:
-        try:
-            answer = self._http.request(method, path, **more)
-        except httpx2.TransportError as error:
-            raise self._unreachable(error) from None
+        answer = self._answer(method, path, **more)
         self.require_success(answer)
         return dict(answer.json()) if answer.content else {}
+
+    def _answer(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        try:
+            return self._http.request(method, path, **more)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> ClientError:
         return ClientError(

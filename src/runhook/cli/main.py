@@ -1,7 +1,6 @@
 """The command `runhook`: one function a command."""
 
 import codecs
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ from runhook.cli.output import (
     print_table,
 )
 from runhook.cli.recipe import RecipeError, read_recipe
+from runhook.cli.results import artifacts, parameters, tell_result, typed
 from runhook.cli.screen import Screen, harmless
 from runhook.cli.secrets import secrets
 from runhook.cli.tokens import tokens
@@ -220,8 +220,9 @@ def jobs(obj: Login, name: str, json_wanted: bool) -> None:
     "given",
     multiple=True,
     metavar="NAME=VALUE",
-    help="VALUE is JSON, else text.",
+    help="VALUE is text where the parameter takes text, else JSON, else text.",
 )
+@click.option("--wait", is_flag=True, help="Wait for its end and print what it returned.")
 @click.option("--key", help="Idempotency key: the same again starts nothing twice.")
 @click.option("--as-of", metavar="INSTANT", help="Logical time of the run, if that is not now.")
 @as_json
@@ -230,6 +231,7 @@ def start(
     obj: Login,
     job: str,
     follow: bool,
+    wait: bool,
     given: tuple[str, ...],
     key: str | None,
     as_of: str | None,
@@ -237,28 +239,20 @@ def start(
 ) -> None:
     """Start a run of JOB (id, name or owner/name)."""
     with Client(obj.url, obj.token) as client:
-        run = client.start(
-            job, parameters=_parameters(given), idempotency_key=key, scheduled_for=as_of
-        )
+        wanted: dict[str, Any] = {"idempotency_key": key, "scheduled_for": as_of}
+        values = typed(client, job, given)
+        if wait and not follow:
+            run = client.call(job, parameters=values, **wanted)
+            if json_wanted:
+                print_json(run)
+            sys.exit(exit_code(run) if json_wanted else tell_result(run))
+        run = client.start(job, parameters=values, **wanted)
         if follow:
             sys.exit(_follow(client, run["id"]))
     if json_wanted:
         print_json(run)
     else:
         click.echo(f"started run {run['number']} ({run['id']})  {run['url']}")
-
-
-def _parameters(given: tuple[str, ...]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for item in given:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise click.BadParameter(f"write NAME=VALUE instead of {item!r}")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
-    return values
 
 
 def _follow(client: Client, run_id: str) -> int:
@@ -415,6 +409,8 @@ cli.add_command(tokens)
 cli.add_command(audit)
 cli.add_command(people.users)
 cli.add_command(people.groups)
+cli.add_command(artifacts)
+cli.add_command(parameters)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Reading a recipe from a file: YAML or JSON, safely and within bounds."""
 
 import math
+from datetime import date
 from typing import Any, BinaryIO
 
 import yaml
@@ -29,6 +30,7 @@ def read_recipe(file: BinaryIO) -> dict[str, Any]:
     _require_plain(values)
     if not isinstance(values, dict):
         raise RecipeError("the recipe must be a mapping, such as `type: job` and `spec: …`")
+    values = _as_json(values)
     return values if "spec" in values or "type" in values else {"type": "job", "spec": values}
 
 
@@ -52,7 +54,16 @@ def _require_plain(values: Any) -> None:
             waiting += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list):
             waiting += [(item, depth + 1) for item in value]
-        elif value is not None and not isinstance(value, (str, int, float)):
+        elif value is not None and not isinstance(value, (str, int, float, date)):
             raise RecipeError(f"a value in the recipe is no plain text: {value}; put it in quotes")
         elif isinstance(value, float) and not math.isfinite(value):
             raise RecipeError(f"a number in the recipe is none that JSON has: {value}")
+
+
+def _as_json(value: Any) -> Any:
+    """YAML has dates, and takes `2026-01-31` for one; JSON says them as text."""
+    if isinstance(value, dict):
+        return {str(name): _as_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value

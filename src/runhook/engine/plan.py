@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from runhook.keys import Keys
+from runhook.model.command_line import filled_in, text_of
 from runhook.model.job import JobSpec
 from runhook.model.limits import Limits
 from runhook.model.quantity import byte_count, seconds
@@ -50,7 +52,7 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
             "RUNHOOK_URL": site.url,
         },
         known_hosts=git_access.known_hosts_text(tx),
-        attached=given.variables,
+        attached={**given.variables, **_secret_parameters(run)},
         files=given.files,
     )
     planned = run_spec(spec, job.name, job.owner, site, run, attempt, by_url)
@@ -79,9 +81,9 @@ def run_spec(
         scheduled_for=_instant(run.scheduled_for),
         repositories=[_repository(item, credentials.get(item.url)) for item in spec.repositories],
         environment=_environment(spec),
-        command=spec.command,
+        command=filled_in(spec.command, run.parameters) if spec.command else None,
         notebook=workspace_path(spec.notebook) if spec.notebook else None,
-        parameters=run.parameters,
+        parameters=_open_parameters(run),
         working_directory=workspace_path(spec.working_directory or "."),
         variables=spec.environment_variables or {},
         start_script=spec.start_script,
@@ -92,6 +94,18 @@ def run_spec(
         owner=owner,
         isolation=replace(site.isolation, network=spec.network is not False),
     )
+
+
+def _open_parameters(run: Run) -> dict[str, Any]:
+    """The parameters that may stand in files."""
+    secret = run.secret_parameters or ()
+    return {name: value for name, value in run.parameters.items() if name not in secret}
+
+
+def _secret_parameters(run: Run) -> dict[str, str]:
+    """The others, which travel as secrets do: beside the spec, to the work's variables."""
+    secret = run.secret_parameters or ()
+    return {name: text_of(value) for name, value in run.parameters.items() if name in secret}
 
 
 def _repository(repository: Repository, credential: str | None) -> RepositorySpec:

@@ -4,6 +4,7 @@
 It keeps the form that was given (`model_dump(exclude_unset=True)`), so that a recipe round-trips.
 """
 
+import keyword
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from runhook.model import command_line
+from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
+from runhook.model.filling import check_fillings
 from runhook.model.limits import Limits
+from runhook.model.parameters import Contract
 from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
 from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule
@@ -60,7 +65,8 @@ class JobSpec(BaseModel):
     )
     parameters: dict[str, Any] | None = Field(
         default=None,
-        description="Declared parameters and their default values; a start may change only these.",
+        description="Declared parameters, `name: default` or `name: {type, default, help, min, "
+        "max, choices, secret}`; a start may change only these.",
     )
     working_directory: Path | None = Field(default=None, description="Where a command runs.")
     environment_variables: dict[str, str] | None = None
@@ -148,8 +154,23 @@ class JobSpec(BaseModel):
                     f"environment_variables: the value of {name} holds a NUL character"
                 )
         for name in self.parameters or {}:
-            if not VARIABLE.match(name):
+            if not VARIABLE.match(name) or (self.notebook and keyword.iskeyword(name)):
                 raise ValueError(f"parameters: {name!r} cannot be the name of a parameter")
+            if name.startswith("RUNHOOK_"):
+                raise ValueError(f"parameters: {name} is set by the server")
+        return self
+
+    @model_validator(mode="after")
+    def _check_parameters(self) -> Self:
+        """They can be read, and the command line names declared ones."""
+        try:
+            contract = self.contract
+        except ValueError as error:
+            raise ValueError(f"parameters: {error}") from None
+        names, secrets = contract.parameters, contract.secrets
+        wrong = self.command and command_line.problem(self.command, names, secrets)
+        if wrong:
+            raise ValueError(f"command: {wrong}")
         return self
 
     @model_validator(mode="after")
@@ -195,16 +216,7 @@ class JobSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check_fillings(self) -> Self:
-        """Schedules and webhooks may fill declared parameters only."""
-        declared = self.parameters or {}
-        filling = [
-            *((f"schedules: number {i + 1}", e.parameters) for i, e in enumerate(self.rules)),
-            *((f"triggers: {each.webhook}", each.parameters) for each in self.webhooks),
-        ]
-        for what, parameters in filling:
-            for name in parameters or {}:
-                if name not in declared:
-                    raise ValueError(f"{what} gives a value to {name}, which is not declared")
+        check_fillings(self.contract, self.rules, self.webhooks, self.predecessors)
         return self
 
     @model_validator(mode="after")
@@ -216,6 +228,11 @@ class JobSpec(BaseModel):
         if self.name in self.predecessors:
             raise ValueError("triggers: a job cannot run after itself, it would never stop")
         return self
+
+    @property
+    def contract(self) -> Contract:
+        """What a start may give, as the job declares it."""
+        return contract_of(self.parameters or {})
 
     @property
     def webhooks(self) -> list[Webhook]:

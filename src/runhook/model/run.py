@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from runhook.model.parameters import hidden
 from runhook.model.policy import Overlap
 
 
@@ -60,7 +61,8 @@ class Run:
 
     While it is queued it starts not before `not_before_at` and gives up at `queue_expires_at`.
     `caused_by` is the run whose success started it. `kept_bytes` is what its log and artifacts
-    take; `pruned_at` says that retention has removed them.
+    take; `pruned_at` says that retention has removed them. The values of `secret_parameters` (their
+    names) are for the work alone: whatever tells of the run shows `shown_parameters`.
     """
 
     id: str
@@ -92,6 +94,12 @@ class Run:
     pinned: bool
     kept_bytes: int | None
     pruned_at: datetime | None
+    secret_parameters: list[str] | None
+
+    @property
+    def shown_parameters(self) -> dict[str, Any]:
+        """The parameters without the values of secret ones."""
+        return hidden(self.parameters, self.secret_parameters or ())
 
 
 @dataclass(frozen=True)

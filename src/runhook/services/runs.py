@@ -7,7 +7,7 @@ from typing import Any
 
 from runhook.errors import Invalid, NotFound
 from runhook.model.access import Caller
-from runhook.model.job import Job, JobSpec
+from runhook.model.job import Job
 from runhook.model.policy import Overlap
 from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
 from runhook.model.waterfall import waterfall
@@ -16,8 +16,8 @@ from runhook.services.access import require, visible_owners
 from runhook.services.capacity import Capacity
 from runhook.services.jobs import JobView, for_eyes
 from runhook.services.jobs import get as get_job
+from runhook.services.parameters import checked_parameters
 from runhook.services.queue import Waiting
-from runhook.services.validation import nearest
 from runhook.store import attempts, events, identities, jobs, locks, runs
 from runhook.store.database import Transaction
 
@@ -89,8 +89,8 @@ def start(
     """Queue a run of the job.
 
     With an idempotency key that was used for this job before, the run of that time is returned and
-    nothing is started. Invalid if a parameter is not declared; if the job's overlap policy says so,
-    the run is `skipped`, or takes the place of those that are active.
+    nothing is started. Invalid if the parameters break the job's contract; if its overlap policy
+    says so, the run is `skipped`, or takes the place of those that are active.
     """
     jobs.lock_job(tx, job_id)
     job = get_job(tx, caller, job_id, "jobs:start")
@@ -104,7 +104,8 @@ def start(
         job_version=job.version,
         trigger=request.trigger,
         started_by=caller.user_id or None,
-        parameters=_parameters(job.spec, request.parameters),
+        parameters=checked_parameters(job.spec, request.parameters),
+        secret_parameters=job.spec.contract.secrets or None,
         created_at=now,
         idempotency_key=key,
         schedule_id=request.schedule_id,
@@ -125,7 +126,7 @@ def _told(run: Run) -> dict[str, Any]:
     """What the audit log says of a start."""
     facts = {
         "trigger": str(run.trigger),
-        "parameters": run.parameters,
+        "parameters": run.shown_parameters,
         "schedule": run.schedule_id,
         "scheduled_for": run.scheduled_for.isoformat() if run.scheduled_for else None,
         "caused_by": run.caused_by,
@@ -238,19 +239,6 @@ def list_page(
         owners = visible_owners(caller, "runs:read")
     wanted = runs.RunFilter(job_id, owners, states, triggers)
     return runs.list_runs(tx, wanted, size=size, after=after, before=before)
-
-
-def _parameters(spec: JobSpec, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Declared defaults with the given values over them. A start may change declared ones only."""
-    declared = spec.parameters or {}
-    wrong = {
-        f"parameters.{name}": "is not declared by this job" + nearest(name, declared)
-        for name in given
-        if name not in declared
-    }
-    if wrong:
-        raise Invalid("cannot start with these parameters", details=wrong)
-    return {**declared, **given}
 
 
 def _checked_key(key: str | None) -> str | None:

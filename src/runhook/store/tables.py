@@ -242,6 +242,7 @@ runs = Table(
     Column("schedule_id", Id),
     Column("scheduled_for", Instant),
     Column("parameters", Json, nullable=False),
+    Column("secret_parameters", Json),
     Column("idempotency_key", String(255)),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),

@@ -92,21 +92,6 @@ def form_as_typed(form: FormData) -> dict[str, Any]:
     return values | {"repositories": [*_repositories(form), *({} for _ in range(BLANK_ROWS))]}
 
 
-def start_parameters(form: FormData, declared: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the start form: text for a parameter that is text by default, else JSON."""
-    values: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
-    for name, default in declared.items():
-        text = _raw(form, f"parameter.{name}")
-        try:
-            values[name] = text if isinstance(default, str) else read_json(text)
-        except ValueError:
-            wrong[name] = f"write JSON, such as {json.dumps(default)}"
-    if wrong:
-        raise Invalid("cannot start with these parameters", details=wrong)
-    return values
-
-
 def _raw(form: FormData, name: str) -> str:
     value = form.get(name)
     return value.replace("\r\n", "\n") if isinstance(value, str) else ""

@@ -14,9 +14,10 @@ from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
-from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form, start_parameters
+from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form
 from runhook.web.rules import rules_of
 from runhook.web.snippets import snippets
+from runhook.web.start_form import fields, start_parameters
 from runhook.web.view import SPARK_BARS, may
 
 PAGE, RECENT, SHOWN = 50, 26, 25
@@ -55,6 +56,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
     view, found = await ask.read(work)
     start_url = f"{ask.server.site.url}/api/jobs/{view.job.id}/start"
     made: str | None = values.setdefault("made", None)
+    contract = view.job.spec.contract
     return ask.page(
         "job.html",
         status,
@@ -67,8 +69,9 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         rules=rules_of(view.job.spec),
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         start_url=start_url,
-        snippets=snippets(start_url, view.job.spec.parameters or {}, made),
-        **{"error": "", "details": {}, "typed": {}, "backfill_error": "", **values},
+        fields=fields(contract, values.pop("typed", None)),
+        snippets=snippets(start_url, contract.example(), made),
+        **{"error": "", "details": {}, "backfill_error": "", **values},
     )
 
 
@@ -108,7 +111,7 @@ async def start(ask: Ask) -> Response:
 
     def work(tx: Transaction) -> Run:
         job = jobs.get(tx, ask.caller, job_id)
-        given = start_parameters(form, job.spec.parameters or {})
+        given = start_parameters(form, job.spec.contract)
         request = runs.StartRequest(Trigger.WEB, given)
         return runs.start(tx, ask.caller, job_id, request, ask.now)
 
@@ -116,9 +119,8 @@ async def start(ask: Ask) -> Response:
     try:
         run = await ask.write(work)
     except Invalid as error:
-        typed = {str(name): str(value) for name, value in form.items()}
         details = {name.removeprefix("parameters."): text for name, text in error.details.items()}
-        return await _job_page(ask, 422, error=error.message, details=details, typed=typed)
+        return await _job_page(ask, 422, error=error.message, details=details, typed=form)
     return go(f"/dash/runs/{run.id}")
 
 
@@ -172,9 +174,11 @@ async def _save(ask: Ask, known: Job | None) -> Response:
             ask, known, form_as_typed(form), error.status, error.message, error.details
         )
     if starts:
-        await ask.write(
-            lambda tx: runs.start(tx, ask.caller, job.id, runs.StartRequest(Trigger.WEB), ask.now)
-        )
+        request = runs.StartRequest(Trigger.WEB)
+        try:
+            await ask.write(lambda tx: runs.start(tx, ask.caller, job.id, request, ask.now))
+        except Invalid:  # it needs values first: its page asks for them
+            return go(f"/dash/resources/job/{job.id}#start")
     return go(f"/dash/resources/job/{job.id}")
 
 

@@ -1,13 +1,15 @@
 """The page of a run: its outcome, where its time went, its log."""
 
+import asyncio
 import re
 
 from starlette.responses import Response
 
 from runhook import logs
 from runhook.model.run import TERMINAL
-from runhook.services import retention, runs
+from runhook.services import results, retention, runs
 from runhook.web.ask import Ask, go
+from runhook.web.kept import kept_by
 
 TAIL = 64 * 1024
 ESCAPES = re.compile(
@@ -26,8 +28,12 @@ async def run_page(ask: Ask) -> Response:
         path = ask.server.site.directory(chosen.id) / "log"
         offset = max(0, logs.size(path) - TAIL)
         text = plain(logs.read(path, offset, TAIL))
+    run_id, number = view.run.id, chosen.number if chosen else 0
+    left = await ask.read(lambda tx: results.left_by(tx, ask.caller, run_id, number))
+    kept = await asyncio.to_thread(kept_by, left, ask.server.site)
     return ask.page(
         "run.html",
+        kept=kept,
         view=view,
         run=view.run,
         job=view.job,

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _make_tokens()
     _make_secrets()
     _make_audit()
+    op.add_column("runs", sa.Column("secret_parameters", Json))
 
 
 def _text(name: str, length: int, default: str | None = None) -> sa.Column[str]:

@@ -1,0 +1,117 @@
+"""Handlers of a job's contract: as JSON Schema, and as an OpenAPI document of the job's own."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from runhook import __version__
+from runhook.api.call import Call, Json, Route
+from runhook.api.document import ERROR, JOB, RUN, SECURITY
+from runhook.api.waiting import LONGEST_WAIT
+from runhook.model.job import Job
+from runhook.services import jobs
+
+
+async def contract(call: Call) -> Response:
+    """The parameters of a start, as JSON Schema (draft 2020-12)."""
+    job = await _job(call)
+    return Json(_schema(job), headers={"Content-Type": "application/schema+json"})
+
+
+async def openapi(call: Call) -> Response:
+    """The start of this job as an operation of its own, and what its answers look like."""
+    return Json(job_document(await _job(call), call.server.site.url))
+
+
+async def _job(call: Call) -> Job:
+    return await call.read(lambda tx: jobs.get(tx, call.caller, call.path("job_id")))
+
+
+def _schema(job: Job) -> dict[str, Any]:
+    return job.spec.contract.schema(job.name)
+
+
+def job_document(job: Job, url: str) -> dict[str, Any]:
+    """OpenAPI 3.1 with one operation, for generators of clients and forms."""
+    parameters = {name: value for name, value in _schema(job).items() if name != "$schema"}
+    body = {
+        "type": "object",
+        "properties": {
+            "parameters": parameters,
+            "scheduled_for": {"type": "string", "format": "date-time"},
+        },
+        "required": ["parameters"] if parameters["required"] else [],
+        "additionalProperties": False,
+    }
+    operation = {
+        "operationId": "start",
+        "summary": f"Start {job.name}.",
+        "parameters": PARAMETERS,
+        "requestBody": {
+            "required": bool(parameters["required"]),
+            "content": {"application/json": {"schema": body}},
+        },
+        "responses": {
+            "200": _answer(
+                "Started; with wait=, ended, and run.result is what it returned.", "Job"
+            ),
+            "202": _answer("Not ended in time: Location is the run's address.", "Job"),
+            "422": _answer("A parameter is unknown or has a wrong value.", "Error"),
+            "default": _answer("What is wrong, in a sentence.", "Error"),
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": job.name,
+            "version": str(job.version),
+            "description": job.spec.description or f"A job of Runhook {__version__}.",
+        },
+        "servers": [{"url": url}],
+        "paths": {f"/api/jobs/{job.id}/start": {"post": operation}},
+        "components": {
+            "schemas": {"Error": ERROR, "Job": JOB, "Run": RUN},
+            "securitySchemes": {"token": SECURITY},
+        },
+        "security": [{"token": []}],
+    }
+
+
+PARAMETERS = [
+    {
+        "name": "wait",
+        "in": "query",
+        "description": "Answer when the run has ended, or after so many seconds.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT},
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key again gives the same run.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+]
+
+
+def _answer(description: str, schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": description, "content": content}
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        "/api/jobs/{job_id}/contract",
+        "jobs:read",
+        contract,
+        "What a start takes, as JSON Schema.",
+        media_type="application/schema+json",
+    ),
+    Route(
+        "GET",
+        "/api/jobs/{job_id}/openapi.json",
+        "jobs:read",
+        openapi,
+        "The start of this job, as OpenAPI.",
+    ),
+)

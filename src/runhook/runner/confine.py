@@ -53,11 +53,11 @@ def confine(spec: RunSpec, prepared: Prepared, shared: Sequence[Path]) -> Confin
 def _view(spec: RunSpec, prepared: Prepared, own: Sequence[Path]) -> View:
     readable = [str(prepared.folder), prefix_of(prepared.python)]
     readable += [str(mirror_folder(spec.places.cache, each)) for each in spec.repositories]
-    readable += certificates(os.environ.items())
+    readable += [*certificates(os.environ.items()), *spec.isolation.readable]
     return View(
         temporary=os.path.join(spec.directory, "tmp"),
         hidden=tuple(spec.isolation.hidden),
         readable=tuple(path for path in readable if Path(path) not in own),
-        writable=tuple(map(str, own)),
+        writable=(*map(str, own), *spec.isolation.writable),
         network=spec.isolation.network,
     )

@@ -25,7 +25,7 @@ from typing import NoReturn, Protocol
 
 from runhook.runner import syscalls, tree
 from runhook.runner.report import StepFailed
-from runhook.runner.view import View, command
+from runhook.runner.view import View, options
 
 PATIENCE = 10.0
 MOST_DESCRIPTORS = 1 << 20
@@ -131,11 +131,12 @@ def _start(view: View, uid: int | None) -> tuple[int, subprocess.Popen[bytes]]:
     told = os.memfd_create("bwrap")
     passed = [] if uid is None else [_account(uid)]
     view = replace(view, account=passed[0] if passed else None)
+    passed.append(_in_memory(b"".join(os.fsencode(word) + b"\0" for word in options(view))))
     given, hold = os.pipe2(os.O_CLOEXEC)
     heard, back = os.pipe2(os.O_CLOEXEC)
     try:
         process = subprocess.Popen(
-            command(bubblewrap, view, ["cat"]),
+            [bubblewrap, "--args", str(passed[-1]), "--", "cat"],
             stdin=given,
             stdout=back,
             stderr=told,
@@ -169,9 +170,14 @@ def _deaf() -> None:
 
 def _account(uid: int) -> int:
     """The machine's accounts and one for the work: ssh and others refuse a user without one."""
-    descriptor = os.memfd_create("passwd")
-    os.write(descriptor, PASSWD.read_bytes().rstrip(b"\n"))
-    os.write(descriptor, f"\n{USER}:x:{uid}:{uid}:a run:/:/bin/bash\n".encode())
+    own = f"\n{USER}:x:{uid}:{uid}:a run:/:/bin/bash\n"
+    return _in_memory(PASSWD.read_bytes().rstrip(b"\n") + own.encode())
+
+
+def _in_memory(data: bytes) -> int:
+    """A file without a name, for bubblewrap to read."""
+    descriptor = os.memfd_create("runhook")
+    os.write(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,17 +221,36 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that every server under test opens to its runs."""
+    folder = tmp_path_factory.mktemp("opened")
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture
+def meeting(opened: Path) -> Path:
+    """A folder where a test and its runs leave each other signs."""
+    folder = opened / uuid.uuid4().hex
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
 MakeServer = Callable[..., LiveServer]
 
 
-def _maker(home: Path, cache: Path) -> Iterator[MakeServer]:
+def _maker(home: Path, cache: Path, opened: Path | None = None) -> Iterator[MakeServer]:
     made: list[LiveServer] = []
 
     def make(name: str = "data", **settings: str) -> LiveServer:
         data = home / name
         data.mkdir(exist_ok=True)
         (data / "cache").symlink_to(cache)
-        settings = {"RUNHOOK_GIT_ALLOW_FILE_URLS": "1", **settings}
+        folders = f"{opened}:rw" if opened else ""
+        usual = {"RUNHOOK_GIT_ALLOW_FILE_URLS": "1", "RUNHOOK_RUNS_FOLDERS": folders}
+        settings = {**usual, **settings}
         server = LiveServer(data, clean_environment(home, **settings))
         made.append(server)
         return server
@@ -243,9 +263,9 @@ def _maker(home: Path, cache: Path) -> Iterator[MakeServer]:
 
 
 @pytest.fixture
-def make_server(tmp_path: Path, shared_cache: Path) -> Iterator[MakeServer]:
+def make_server(tmp_path: Path, shared_cache: Path, opened: Path) -> Iterator[MakeServer]:
     """Make servers that are stopped, with what they ran, after the test."""
-    yield from _maker(tmp_path, shared_cache)
+    yield from _maker(tmp_path, shared_cache, opened)
 
 
 @pytest.fixture
@@ -261,10 +281,12 @@ def api(server: LiveServer) -> Api:
 
 
 @pytest.fixture(scope="session")
-def shared_api(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Iterator[Api]:
+def shared_api(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, opened: Path
+) -> Iterator[Api]:
     """A signed-in caller of one server that all tests share which do not disturb it. The base
     environment is built, so set-up has nothing to say in the logs of their runs."""
-    for make in _maker(tmp_path_factory.mktemp("shared"), shared_cache):
+    for make in _maker(tmp_path_factory.mktemp("shared"), shared_cache, opened):
         server = make().start()
         api = Api(server, server.token())
         api.finished(api.start(api.apply(name="warm-up", command="true"))["id"])

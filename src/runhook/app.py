@@ -100,7 +100,7 @@ def compose(settings: Settings, url: str) -> Runhook:
     keys = Keys.open(settings.server_data / "keys", ring)
     sockets = run_directory(settings.server_data)
     rules, disk = _rules(settings), DiskGuard.of(settings.server_data, settings.server_disk_reserve)
-    isolation = Isolation.of(settings.runs_isolation, settings.server_data)
+    isolation = Isolation.of(settings.runs_isolation, settings.server_data, settings.runs_folders)
     isolation.prepare(settings.server_data)
     site = Site(
         attempts=settings.server_data / "attempts",

@@ -55,6 +55,7 @@ class Facts:
     url: str
     isolation: str
     disk_reserve: str
+    folders: str = ""
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -140,7 +141,7 @@ def _programs(facts: Facts) -> Iterator[Finding]:
 
 
 def _isolation(facts: Facts) -> Iterator[Finding]:
-    isolation = Isolation.of(facts.isolation, facts.data)
+    isolation = Isolation.of(facts.isolation, facts.data, facts.folders)
     refusal = isolation.refusal()
     if refusal:
         yield Finding("isolation", "broken", refusal)

@@ -15,6 +15,7 @@ from runhook.runner.probe import SWITCHED_OFF, Found, probe
 from runhook.runner.spec import IsolationSpec
 
 AUTO, REQUIRED, OFF = "auto", "required", "off"
+WRITE = ":rw"
 OPEN_BELOW = ("attempts", "cache")
 
 
@@ -27,14 +28,18 @@ class Isolation:
     spec: IsolationSpec
 
     @classmethod
-    def of(cls, setting: str, data: Path) -> "Isolation":
-        """As the machine is now. SettingsError for a setting that is none."""
+    def of(cls, setting: str, data: Path, folders: str = "") -> "Isolation":
+        """As the machine is now. `folders` are opened to runs: `/srv/data, /srv/out:rw`.
+        SettingsError for settings that are none."""
         if setting not in (AUTO, REQUIRED, OFF):
             raise SettingsError(
                 f"cannot start: RUNHOOK_RUNS_ISOLATION is {setting!r}; write auto, required or off"
             )
         found = Found(LEVELS[-1], (SWITCHED_OFF,)) if setting == OFF else probe()
-        return cls(setting, found, IsolationSpec(found.level, hidden_folders(data)))
+        readable, writable = opened_folders(folders)
+        hidden = hidden_folders(data)
+        spec = IsolationSpec(found.level, hidden, readable=readable, writable=writable)
+        return cls(setting, found, spec)
 
     @property
     def sentence(self) -> str:
@@ -69,6 +74,21 @@ class Isolation:
         for path in (data, *(data / name for name in OPEN_BELOW)):
             path.mkdir(exist_ok=True)
             path.chmod(0o711)
+
+
+def opened_folders(text: str) -> tuple[list[str], list[str]]:
+    """`/srv/data, /srv/out:rw` → those to read, those to write. SettingsError for anything else."""
+    readable: list[str] = []
+    writable: list[str] = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        path = item.removesuffix(WRITE)
+        if not os.path.isabs(path):
+            raise SettingsError(
+                f"cannot start: RUNHOOK_RUNS_FOLDERS: {item!r} is no folder to open; write "
+                "/srv/data, /srv/out:rw"
+            )
+        (writable if item.endswith(WRITE) else readable).append(path)
+    return readable, writable
 
 
 def hidden_folders(data: Path) -> list[str]:

@@ -82,6 +82,11 @@ class Settings:
         "auto",
         "auto: the best that this machine gives; required: no run without bubblewrap; off.",
     )
+    runs_folders: str = _setting(
+        "runs",
+        "",
+        "Folders of this machine that runs may use, such as /srv/data, /srv/out:rw (to write).",
+    )
     git_allow_file_urls: bool = _setting(
         "git", False, "Permit file:// repositories, which read this machine's own disk."
     )

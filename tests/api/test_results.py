@@ -45,9 +45,9 @@ def test_a_start_that_is_waited_for_answers_with_outcome_and_result(shared_api: 
 
 
 def test_a_start_that_takes_too_long_is_answered_with_its_address(
-    shared_api: Api, tmp_path: Path
+    shared_api: Api, meeting: Path
 ) -> None:
-    gate = tmp_path / "go"
+    gate = meeting / "go"
     command = f"while [ ! -e {gate} ]; do sleep 0.05; done; echo 7 > $RUNHOOK_RESULT"
     job = shared_api.apply(name="slow-waited", command=command)
     key = {"Idempotency-Key": "one"}
@@ -67,8 +67,8 @@ def test_a_start_that_takes_too_long_is_answered_with_its_address(
     assert at_once.status_code in (200, 202)
 
 
-def test_who_waits_and_leaves_cancels_nothing(shared_api: Api, tmp_path: Path) -> None:
-    gate, begun = tmp_path / "go", tmp_path / "begun"
+def test_who_waits_and_leaves_cancels_nothing(shared_api: Api, meeting: Path) -> None:
+    gate, begun = meeting / "go", meeting / "begun"
     command = f"touch {begun}; while [ ! -e {gate} ]; do sleep 0.05; done"
     job = shared_api.apply(name="left-alone", command=command)
     place = urlsplit(shared_api.server.url)
@@ -86,9 +86,9 @@ def test_who_waits_and_leaves_cancels_nothing(shared_api: Api, tmp_path: Path) -
     assert shared_api.finished(runs[0]["id"])["state"] == "succeeded"
 
 
-def test_many_wait_at_once_while_the_server_serves_others(shared_api: Api, tmp_path: Path) -> None:
+def test_many_wait_at_once_while_the_server_serves_others(shared_api: Api, meeting: Path) -> None:
     """More than the database has connections: who waits holds none."""
-    gate = tmp_path / "go"
+    gate = meeting / "go"
     command = f"while [ ! -e {gate} ]; do sleep 0.05; done; echo 1 > $RUNHOOK_RESULT"
     job = shared_api.apply(name="waited-by-many", command=command)
     answers: list[int] = []
@@ -262,9 +262,9 @@ def test_each_attempt_has_its_own_files_and_a_removed_run_has_none(shared_api: A
 
 
 def test_the_executed_notebook_is_given_while_it_runs_and_after(
-    shared_api: Api, repository: Repository, tmp_path: Path
+    shared_api: Api, repository: Repository, meeting: Path
 ) -> None:
-    gate = tmp_path / "go"
+    gate = meeting / "go"
     cells = [
         "print('first')",
         f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.05)",

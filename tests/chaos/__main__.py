@@ -43,7 +43,9 @@ def live(database: str, seed: int, seconds: float) -> Report:
     data = folder / "data"
     data.mkdir()
     with ExitStack() as stack:
-        settings = dict(SETTINGS)
+        opened = folder / "opened"
+        opened.mkdir()
+        settings = {**SETTINGS, "RUNHOOK_RUNS_FOLDERS": f"{opened}:rw"}
         disturb = None
         if database == "postgresql":
             postgres = stack.enter_context(running_postgres())
@@ -56,7 +58,7 @@ def live(database: str, seed: int, seconds: float) -> Report:
         server = LiveServer(data, clean_environment(folder, **settings))
         stack.callback(server.end_everything)
         stack.callback(server.stop)
-        chaos = Chaos(server, folder / "proof", seed, disturb)
+        chaos = Chaos(server, opened / "proof", seed, disturb)
         chaos.prepare()
         try:
             chaos.live(runs=sys.maxsize, kills=sys.maxsize, limit=seconds)

@@ -71,6 +71,8 @@ class Chaos:
     ) -> None:
         self.server = server
         self.proof = proof
+        proof.touch()
+        proof.chmod(0o666)  # each job may have a system user of its own
         self.random = random.Random(seed)
         self.disturb = disturb
         self.report = Report()

@@ -51,14 +51,14 @@ def survive(chaos: Chaos, *, runs: int, kills: int) -> None:
 
 
 def test_the_server_and_runners_are_killed_all_the_time(
-    make_server: MakeServer, tmp_path: Path, database: dict[str, str]
+    make_server: MakeServer, meeting: Path, database: dict[str, str]
 ) -> None:
     server = make_server(**SETTINGS, **database)
-    survive(Chaos(server, tmp_path / "proof", seed=1), runs=300, kills=20)
+    survive(Chaos(server, meeting / "proof", seed=1), runs=300, kills=20)
 
 
 def test_the_clock_jumps_forward_and_back(
-    make_server: MakeServer, tmp_path: Path, database: dict[str, str]
+    make_server: MakeServer, tmp_path: Path, meeting: Path, database: dict[str, str]
 ) -> None:
     clock = Clock(tmp_path / "clock")
 
@@ -66,22 +66,22 @@ def test_the_clock_jumps_forward_and_back(
         clock.set(dice.choice([-90, -20, 0, 30, 120]))
 
     server = make_server(**SETTINGS, **database, **clock.environment)
-    survive(Chaos(server, tmp_path / "proof", seed=3, disturb=jump), runs=40, kills=4)
+    survive(Chaos(server, meeting / "proof", seed=3, disturb=jump), runs=40, kills=4)
 
 
 def test_postgresql_crashes_under_it(
-    make_server: MakeServer, tmp_path: Path, postgres: Postgres
+    make_server: MakeServer, meeting: Path, postgres: Postgres
 ) -> None:
     def crash(dice: random.Random) -> None:
         postgres.restart()
         time.sleep(dice.uniform(0, 0.5))
 
     server = make_server(**SETTINGS, RUNHOOK_DATABASE_URL=postgres.new_database())
-    survive(Chaos(server, tmp_path / "proof", seed=4, disturb=crash), runs=60, kills=4)
+    survive(Chaos(server, meeting / "proof", seed=4, disturb=crash), runs=60, kills=4)
 
 
 def test_the_disk_is_full_for_a_while(
-    make_server: MakeServer, tmp_path: Path, database: dict[str, str]
+    make_server: MakeServer, tmp_path: Path, meeting: Path, database: dict[str, str]
 ) -> None:
     with mounted(tmp_path / "disk", megabytes=64) as disk:
 
@@ -91,4 +91,4 @@ def test_the_disk_is_full_for_a_while(
             disk.free()
 
         server = make_server(name="disk/data", **SETTINGS, **database)
-        survive(Chaos(server, tmp_path / "proof", seed=5, disturb=fill), runs=60, kills=4)
+        survive(Chaos(server, meeting / "proof", seed=5, disturb=fill), runs=60, kills=4)

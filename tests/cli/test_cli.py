@@ -200,36 +200,36 @@ def test_client_commands_do_not_pay_for_the_servers_imports(tmp_path: Path) -> N
 
 
 def test_a_server_stops_at_sigterm_and_its_runs_go_on(
-    make_server: MakeServer, tmp_path: Path
+    make_server: MakeServer, meeting: Path
 ) -> None:
     server = make_server().start()
     api = Api(server, server.token())
-    job = api.apply(name="survivor", command=f"until [ -e {tmp_path}/go ]; do sleep 0.05; done")
+    job = api.apply(name="survivor", command=f"until [ -e {meeting}/go ]; do sleep 0.05; done")
     run = api.start(job)
     port = server.port
     server.kill(signal.SIGTERM)
     assert server.process
     assert server.process.returncode == 0
     server.start(port)
-    (tmp_path / "go").touch()
+    (meeting / "go").touch()
     assert api.finished(run["id"])["state"] == "succeeded"
 
 
-def test_a_server_that_is_killed_loses_nothing(make_server: MakeServer, tmp_path: Path) -> None:
+def test_a_server_that_is_killed_loses_nothing(make_server: MakeServer, meeting: Path) -> None:
     server = make_server().start()
     api = Api(server, server.token())
     job = api.apply(
         name="survivor",
-        command=f"echo $RUNHOOK_RUN_ID >> {tmp_path}/ran; "
-        f"until [ -e {tmp_path}/go ]; do sleep 0.05; done",
+        command=f"echo $RUNHOOK_RUN_ID >> {meeting}/ran; "
+        f"until [ -e {meeting}/go ]; do sleep 0.05; done",
     )
     runs = [api.start(job)["id"] for _ in range(8)]
     port = server.port
     server.kill(signal.SIGKILL)
-    (tmp_path / "go").touch()
+    (meeting / "go").touch()
     server.start(port)
     assert {api.finished(run_id)["state"] for run_id in runs} == {"succeeded"}
-    assert sorted((tmp_path / "ran").read_text().split()) == sorted(map(str, runs))
+    assert sorted((meeting / "ran").read_text().split()) == sorted(map(str, runs))
 
 
 def test_a_key_of_another_database_stops_the_start(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from runhook.runner import cgroup
 from runhook.runner.limits import Bounds
 from runhook.runner.spec import LimitsSpec, RunSpec
+from runhook.runner.tree import become_subreaper
 from tests.executors.conftest import Bench, anyio_backend, bench, log, processes_of
 from tests.runner.test_notebook import execute, repository_of, write
 
@@ -78,6 +79,7 @@ async def test_without_control_groups_memory_and_processes_are_watched(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(cgroup, "make", lambda name: None)
+    become_subreaper()  # servers of other tests are none of these processes
     children = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")
     try:
         hungry = Bounds(LimitsSpec(memory=1, cpu=2), tmp_path)

@@ -90,8 +90,8 @@ def test_the_next_start_executes_what_was_pushed_before_it(
     assert start_all() == [("two\n", second), ("one\n", first), ("one\n", first)]
 
 
-def test_the_log_is_followed_live_while_the_command_runs(shared_api: Api, tmp_path: Path) -> None:
-    gate = tmp_path / "go"
+def test_the_log_is_followed_live_while_the_command_runs(shared_api: Api, meeting: Path) -> None:
+    gate = meeting / "go"
     job = shared_api.apply(
         name="live",
         command=f"echo first; while [ ! -e {gate} ]; do read -t 0.05 <> <(:); done; echo last",
@@ -204,16 +204,16 @@ def test_a_run_token_can_define_nothing_and_ends_with_its_run(shared_api: Api) -
 
 
 def test_starts_above_the_limit_wait_in_the_queue_with_their_position(
-    make_server: MakeServer, tmp_path: Path
+    make_server: MakeServer, meeting: Path
 ) -> None:
     server = make_server("limited", RUNHOOK_RUNS_LIMIT="2").start()
     api = Api(server, server.token())
-    job = api.apply(name="queued", command=f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
+    job = api.apply(name="queued", command=f"while [ ! -e {meeting}/go ]; do sleep 0.05; done")
     runs = [api.start(job) for _ in range(5)]
     while any(api.run(run["id"])["state"] == "queued" for run in runs[:2]):
         pass
     assert [api.run(run["id"])["position"] for run in runs[2:]] == [0, 1, 2]
-    (tmp_path / "go").touch()
+    (meeting / "go").touch()
     assert {api.finished(run["id"])["state"] for run in runs} == {"succeeded"}
 
 

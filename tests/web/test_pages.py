@@ -13,7 +13,7 @@ from tests.web.conftest import Visitor
 
 
 def test_from_the_sign_in_link_to_a_started_run_and_its_live_line(
-    visitor: Visitor, repository: Repository, tmp_path: Path
+    visitor: Visitor, repository: Repository, meeting: Path
 ) -> None:
     repository.commit({"say.sh": "echo a line from git"})
     page = visitor.page
@@ -21,7 +21,7 @@ def test_from_the_sign_in_link_to_a_started_run_and_its_live_line(
     page.get_by_role("link", name="New job").first.click()
     page.get_by_label("Name", exact=True).fill("by-form")
     page.get_by_label("Run command").fill(
-        f"bash materials/say.sh; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo done"
+        f"bash materials/say.sh; while [ ! -e {meeting}/go ]; do sleep 0.05; done; echo done"
     )
     page.get_by_label("URL").first.fill(repository.url)
     page.get_by_label("Schedule").fill("@daily")
@@ -34,7 +34,7 @@ def test_from_the_sign_in_link_to_a_started_run_and_its_live_line(
     log = page.locator("#log")
     expect(log).to_contain_text("a line from git")
     expect(page.get_by_role("status")).to_have_text("running")
-    (tmp_path / "go").touch()
+    (meeting / "go").touch()
     expect(page.get_by_role("status")).to_have_text("succeeded")
     expect(log).to_contain_text("done")
     expect(page.locator("#head code").first).to_have_text(repository.git("rev-parse", "HEAD")[:10])

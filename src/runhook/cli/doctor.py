@@ -24,6 +24,7 @@ def doctor(settings: Settings, json_wanted: bool) -> None:
             url=settings.server_url,
             isolation=settings.runs_isolation,
             disk_reserve=settings.server_disk_reserve,
+            folders=settings.runs_folders,
         )
     )
     if json_wanted:

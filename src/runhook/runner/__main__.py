@@ -27,8 +27,8 @@ from runhook.runner.collect import (
     notebooks_in,
 )
 from runhook.runner.command import run_command, run_start_script, working_directory
-from runhook.runner.confine import confine, open_way, require_enforceable
-from runhook.runner.environment import Prepared, prepare
+from runhook.runner.confine import Place, open_way, require_enforceable
+from runhook.runner.environment import Prepared, foresee, prepare
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds
 from runhook.runner.masking import Masker
@@ -118,6 +118,7 @@ class _Attempt:
     reporter: Reporter
     control: Control
     prepared: Prepared | None = None
+    place: Place | None = None
     sockets: tempfile.TemporaryDirectory[str] | None = None
 
     def work(self) -> None:
@@ -130,13 +131,15 @@ class _Attempt:
         self._tell_limits()
         for notice in self.spec.notices:
             self.reporter.say(notice)
+        self.place = self._place(workspace)
         if self.spec.repositories:
             with self._step("checkout"):
                 check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
         with self._step("environment") as bar:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"
-            self._confine(prepared)
+            self.prepared = prepared
+            self.control.confinement = self.place.ready(prepared)
         variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
         if self.spec.start_script:
             with self._step("start_script"):
@@ -151,20 +154,23 @@ class _Attempt:
         end_descendants(min(self.control.grace, LEFTOVER_GRACE))
         keep_value(directory, self.reporter)
 
-    def _confine(self, prepared: Prepared) -> None:
-        """From now on what is run is the work, in its place. A kernel's sockets stand in a folder
-        of their own, because their addresses have to be short."""
+    def _place(self, workspace: Path) -> Place:
+        """The place of the work, begun to be made if it is known already what will be in it. A
+        kernel's sockets stand in a folder of their own: their addresses have to be short."""
         shared = []
         if self.spec.notebook:
             self.sockets = tempfile.TemporaryDirectory(prefix="rh-")
             shared.append(Path(self.sockets.name))
-        self.prepared = prepared
-        self.control.confinement = confine(self.spec, prepared, shared)
+        place = Place(self.spec, shared)
+        foreseen = foresee(self.spec, self.reporter, self.control, workspace)
+        if foreseen:
+            place.begin(foreseen)
+        return place
 
     def tidy(self) -> None:
         """Put away what the work had, once its result is told."""
-        if self.control.confinement:
-            self.control.confinement.close()
+        if self.place:
+            self.place.close()
         if self.sockets:
             self.sockets.cleanup()
         scratch.remove(Path(self.spec.directory))

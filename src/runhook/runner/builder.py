@@ -86,4 +86,9 @@ class Builder:
             readable=(*map(str, readable), *certificates(os.environ.items())),
             writable=tuple(map(str, writable)),
         )
-        return Sandbox(view, self.uid)
+        box = Sandbox(view, self.uid)
+        try:
+            return box.complete()
+        except BaseException:
+            box.close()
+            raise

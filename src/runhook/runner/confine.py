@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from runhook.runner import scratch
@@ -33,31 +34,67 @@ def open_way(spec: RunSpec) -> None:
             os.chmod(folder, ENTERED)
 
 
-def confine(spec: RunSpec, prepared: Prepared, shared: Sequence[Path]) -> Confinement | None:
-    """The place of the work; None where that is the runner's own. `shared` are more folders that
-    the work may write to. StepFailed if it cannot be made."""
-    directory, level = Path(spec.directory), spec.isolation.level
-    uid = own_uid(spec.job_id) if level in OWN_USER else None
-    own = [directory / name for name in (*scratch.GIVEN, scratch.KEPT)]
-    own += [prepared.folder] if prepared.private else []
-    if uid is not None:
-        for folder in own:
-            scratch.give(folder, uid)
-    if level in BOXED:
-        return Sandbox(_view(spec, prepared, [*own, *shared]), uid)
-    if uid is None:
-        return None
-    return OwnUser(uid)
+@dataclass
+class Place:
+    """Where the work of an attempt is put, once what it needs is known. `shared` are more folders
+    that it may write to."""
 
+    spec: RunSpec
+    shared: Sequence[Path] = ()
+    box: Sandbox | None = None
+    _folder: Path | None = None
 
-def _view(spec: RunSpec, prepared: Prepared, own: Sequence[Path]) -> View:
-    readable = [str(prepared.folder), prefix_of(prepared.python)]
-    readable += [str(mirror_folder(spec.places.cache, each)) for each in spec.repositories]
-    readable += certificates(os.environ.items())
-    return View(
-        temporary=os.path.join(spec.directory, "tmp"),
-        hidden=tuple(spec.isolation.hidden),
-        readable=tuple(path for path in readable if Path(path) not in own),
-        writable=tuple(map(str, own)),
-        network=spec.isolation.network,
-    )
+    @property
+    def uid(self) -> int | None:
+        """The system user of the job; None for the server's own."""
+        return own_uid(self.spec.job_id) if self.spec.isolation.level in OWN_USER else None
+
+    def begin(self, prepared: Prepared) -> None:
+        """Have the box made while something else is done. It is of use if the environment turns
+        out to be this one."""
+        if self.spec.isolation.level in BOXED and all(each.is_dir() for each in self._mirrors()):
+            self.box = Sandbox(self._view(prepared), self.uid)
+            self._folder = prepared.folder
+
+    def ready(self, prepared: Prepared) -> Confinement | None:
+        """The place, with all in it that the work may write made its own; None where that is the
+        runner's own place. StepFailed if it cannot be made."""
+        if self.uid is not None:
+            for folder in self._own(prepared):
+                scratch.give(folder, self.uid)
+        if self.spec.isolation.level in BOXED:
+            if self._folder != prepared.folder:
+                self.close()
+                self.box = Sandbox(self._view(prepared), self.uid)
+            assert self.box
+            return self.box.complete()
+        return None if self.uid is None else OwnUser(self.uid)
+
+    def close(self) -> None:
+        """End what still lives there. Safe to repeat."""
+        if self.box:
+            self.box.close()
+
+    def _own(self, prepared: Prepared) -> list[Path]:
+        directory = Path(self.spec.directory)
+        own = [directory / name for name in (*scratch.GIVEN, scratch.KEPT)]
+        return [*own, prepared.folder] if prepared.private else own
+
+    def _mirrors(self) -> list[Path]:
+        cache = self.spec.places.cache
+        return [mirror_folder(cache, each) for each in self.spec.repositories]
+
+    def _view(self, prepared: Prepared) -> View:
+        isolation, own = self.spec.isolation, [*self._own(prepared), *self.shared]
+        readable = [prepared.folder, Path(prefix_of(prepared.python)), *self._mirrors()]
+        return View(
+            temporary=os.path.join(self.spec.directory, "tmp"),
+            hidden=tuple(isolation.hidden),
+            readable=(
+                *(str(path) for path in readable if path not in own),
+                *certificates(os.environ.items()),
+                *isolation.readable,
+            ),
+            writable=(*map(str, own), *isolation.writable),
+            network=isolation.network,
+        )

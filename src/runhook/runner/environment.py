@@ -76,13 +76,8 @@ def prepare(spec: RunSpec, reporter: Reporter, control: Control, workspace: Path
     Leaves the lock as `lock.txt` in the attempt's directory and reports `environment`. StepFailed
     with a sentence if it cannot be made; uv's own words are in the log.
     """
-    uv = Uv(spec.places, reporter, control)
-    wanted = wanted_packages(spec.environment, workspace)
-    interpreter = find_interpreter(uv, spec.environment.python or wanted.python)
+    maker = _maker(spec, reporter, control, workspace)
     lock = spec.environment.lock
-    owner = BASE if wanted.bare and lock is None else spec.owner
-    builder = Builder(Path(spec.places.cache), owner, spec.isolation)
-    maker = _Maker(uv, builder, interpreter, wanted, workspace)
     if lock is None:
         lock = maker.resolve() if spec.environment.refresh == "always" else maker.resolution()
     if installs(spec.start_script):
@@ -92,6 +87,28 @@ def prepare(spec: RunSpec, reporter: Reporter, control: Control, workspace: Path
     write_whole(Path(spec.directory) / "lock.txt", lock)
     reporter.emit("environment", key=prepared.key, cached=prepared.cached)
     return prepared
+
+
+def foresee(
+    spec: RunSpec, reporter: Reporter, control: Control, workspace: Path
+) -> Prepared | None:
+    """What `prepare` will come to, where that can be told before there is a checkout, at once, and
+    without a process: it was made before."""
+    asked = spec.environment
+    if asked.file or asked.python or asked.refresh == "always" or installs(spec.start_script):
+        return None
+    maker = _maker(spec, reporter, control, workspace)
+    lock = asked.lock or maker.resolved_before()
+    return None if lock is None else maker.made_before(lock)
+
+
+def _maker(spec: RunSpec, reporter: Reporter, control: Control, workspace: Path) -> "_Maker":
+    uv = Uv(spec.places, reporter, control)
+    wanted = wanted_packages(spec.environment, workspace)
+    interpreter = find_interpreter(uv, spec.environment.python or wanted.python)
+    owner = BASE if wanted.bare and spec.environment.lock is None else spec.owner
+    builder = Builder(Path(spec.places.cache), owner, spec.isolation)
+    return _Maker(uv, builder, interpreter, wanted, workspace)
 
 
 @dataclass(frozen=True)
@@ -112,14 +129,27 @@ class _Maker:
 
     def resolution(self) -> str:
         """The lock as it was when this was asked for first."""
-        key = self._key(base_requirements(), self.wanted.identity(), self.uv.places.index_url)
-        kept = self.builder.cache / "resolutions" / f"{key}.txt"
+        kept = self._resolution()
         if (lock := _read(kept)) is None:
             with locked(kept.with_suffix(".lock"), self.uv.control):
                 if (lock := _read(kept)) is None:
                     lock = self.resolve()
                     write_whole(kept, lock)
         return lock
+
+    def resolved_before(self) -> str | None:
+        """The lock, if this was asked for before."""
+        return _read(self._resolution())
+
+    def _resolution(self) -> Path:
+        key = self._key(base_requirements(), self.wanted.identity(), self.uv.places.index_url)
+        return self.builder.cache / "resolutions" / f"{key}.txt"
+
+    def made_before(self, lock: str) -> Prepared | None:
+        """The environment of that lock, if it is there."""
+        key = self._key(lock)
+        folder = self.builder.cache / "environments" / key
+        return self._prepared(folder, key, True, lock) if _taken(folder) else None
 
     def environment(self, lock: str) -> Prepared:
         """The environment that holds just what the lock says."""

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,24 +51,22 @@ def _obstacle(level: Level) -> str | None:
         return "bubblewrap with root as the user would protect nothing"
     uid = own_uid(PROBE) if level in OWN_USER else None
     if level == "own_user":
-        return _try(lambda: OwnUser(own_uid(PROBE)), _interpreter())
+        return _try(OwnUser(own_uid(PROBE)), _interpreter())
     if program() is None:
         return "bubblewrap (bwrap) is not installed: install the package bubblewrap"
     with tempfile.TemporaryDirectory(prefix="rh-") as temporary:
-        return _try(lambda: Sandbox(View(temporary=temporary), uid), WORK)
+        return _try(Sandbox(View(temporary=temporary), uid), WORK)
 
 
 def _interpreter() -> list[str]:
     return [sys.executable, "-I", "-S", "-c", ""]
 
 
-def _try(make: Callable[[], Confinement], words: Sequence[str]) -> str | None:
-    """What keeps a process from working in the place that `make` makes."""
+def _try(place: Confinement, words: Sequence[str]) -> str | None:
+    """What keeps a process from working in this place, which is closed then."""
     try:
-        place = make()
-    except StepFailed as error:
-        return f"{error.reason}{_hint()}"
-    try:
+        if isinstance(place, Sandbox):
+            place.complete()
         done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
@@ -79,6 +77,8 @@ def _try(make: Callable[[], Confinement], words: Sequence[str]) -> str | None:
             preexec_fn=confined(place, list),
             check=False,
         )
+    except StepFailed as error:
+        return f"{error.reason}{_hint()}"
     except (OSError, subprocess.SubprocessError) as error:
         return f"a process cannot be put into its place: {error}"
     finally:

@@ -18,14 +18,13 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, Self
 
 from runhook.runner import syscalls, tree
 from runhook.runner.report import StepFailed
-from runhook.runner.view import View, command
+from runhook.runner.view import View, options
 
 PATIENCE = 10.0
 MOST_DESCRIPTORS = 1 << 20
@@ -61,16 +60,31 @@ class OwnUser:
 
 
 class Sandbox:
-    """A box, opened at once. StepFailed if bubblewrap cannot make it."""
+    """A box that bubblewrap begins to make at once, beside what else is to be done; nobody enters
+    before it is `complete`."""
 
     def __init__(self, view: View, uid: int | None) -> None:
         self.uid = uid
         self._kinds = _kinds(view.network)
-        self._stop, self._process = _start(view, uid)
+        self._told = os.memfd_create("bwrap")
+        self._stop, self._heard, self._process = _start(view, uid, self._told)
+        self._members = {self._process.pid}
+        self._init = 0
+        tree.strangers.add(self._process.pid)  # so far nothing of the work can be below it
+
+    def complete(self) -> Self:
+        """Wait until it is made: the byte that `cat` was given has come back. StepFailed if
+        bubblewrap cannot make it."""
+        if os.read(self._heard, 1) != b".":
+            self._process.wait()
+            words = os.pread(self._told, 4096, 0).decode("utf-8", "replace").strip()
+            raise StepFailed(f"cannot make a sandbox: {words or 'bubblewrap gave no reason'}")
         self._init = _only_child(self._process.pid)
-        self._members = {self._process.pid, self._init, _only_child(self._init)}
+        self._members |= {self._init, _only_child(self._init)}
+        tree.strangers.discard(self._process.pid)
         tree.bystanders.update(self._members)
         tree.inits.add(self._init)
+        return self
 
     def enter(self, doors: Sequence[int]) -> None:
         """Returns as the work, in the box; the doorkeeper never returns."""
@@ -86,14 +100,17 @@ class Sandbox:
         _step_in(doors, self.uid, place)
 
     def close(self) -> None:
-        with suppress(OSError):
-            os.close(self._stop)
-            self._stop = -1
+        if self._stop < 0:
+            return
+        for descriptor in (self._stop, self._heard, self._told):
+            os.close(descriptor)
+        self._stop = -1
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        tree.strangers.discard(self._process.pid)
         tree.bystanders.difference_update(self._members)
         tree.inits.discard(self._init)
 
@@ -122,20 +139,20 @@ def _kinds(network: bool) -> int:
     return kinds if os.geteuid() == 0 else kinds | syscalls.CLONE_NEWUSER
 
 
-def _start(view: View, uid: int | None) -> tuple[int, subprocess.Popen[bytes]]:
-    """The descriptor that holds the box open, and bubblewrap, once the box is complete: the byte
-    that `cat` is given has come back."""
+def _start(view: View, uid: int | None, told: int) -> tuple[int, int, subprocess.Popen[bytes]]:
+    """Bubblewrap at work, the descriptor that holds its box open, and the one where a byte comes
+    once that is complete; what goes wrong is written to `told`."""
     bubblewrap = program()
     if bubblewrap is None:
         raise StepFailed("cannot make a sandbox because bubblewrap is not on this machine any more")
-    told = os.memfd_create("bwrap")
     passed = [] if uid is None else [_account(uid)]
     view = replace(view, account=passed[0] if passed else None)
+    passed.append(_in_memory(b"".join(os.fsencode(word) + b"\0" for word in options(view))))
     given, hold = os.pipe2(os.O_CLOEXEC)
     heard, back = os.pipe2(os.O_CLOEXEC)
     try:
         process = subprocess.Popen(
-            command(bubblewrap, view, ["cat"]),
+            [bubblewrap, "--args", str(passed[-1]), "--", "cat"],
             stdin=given,
             stdout=back,
             stderr=told,
@@ -145,20 +162,11 @@ def _start(view: View, uid: int | None) -> tuple[int, subprocess.Popen[bytes]]:
             start_new_session=True,
             preexec_fn=_deaf,
         )
-        os.close(back)
-        back = -1
-        os.write(hold, b".")
-        if os.read(heard, 1) != b".":
-            process.wait()
-            words = os.pread(told, 4096, 0).decode("utf-8", "replace").strip()
-            raise StepFailed(f"cannot make a sandbox: {words or 'bubblewrap gave no reason'}")
-    except BaseException:
-        os.close(hold)
-        raise
     finally:
-        for descriptor in (given, heard, told, *passed, *([back] if back >= 0 else [])):
+        for descriptor in (given, back, *passed):
             os.close(descriptor)
-    return hold, process
+    os.write(hold, b".")
+    return hold, heard, process
 
 
 def _deaf() -> None:
@@ -169,9 +177,14 @@ def _deaf() -> None:
 
 def _account(uid: int) -> int:
     """The machine's accounts and one for the work: ssh and others refuse a user without one."""
-    descriptor = os.memfd_create("passwd")
-    os.write(descriptor, PASSWD.read_bytes().rstrip(b"\n"))
-    os.write(descriptor, f"\n{USER}:x:{uid}:{uid}:a run:/:/bin/bash\n".encode())
+    own = f"\n{USER}:x:{uid}:{uid}:a run:/:/bin/bash\n"
+    return _in_memory(PASSWD.read_bytes().rstrip(b"\n") + own.encode())
+
+
+def _in_memory(data: bytes) -> int:
+    """A file without a name, for bubblewrap to read."""
+    descriptor = os.memfd_create("runhook")
+    os.write(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

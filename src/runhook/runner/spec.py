@@ -86,11 +86,14 @@ class LimitsSpec:
 @dataclass(frozen=True)
 class IsolationSpec:
     """How far the work is kept apart from the machine. `hidden` are folders of the server that it
-    must not see; without `network` it has only a loopback of its own."""
+    must not see; without `network` it has only a loopback of its own; `readable` and `writable`
+    are folders of the machine that an administrator has opened to runs."""
 
     level: Level = "processes"
     hidden: list[str] = field(default_factory=list)
     network: bool = True
+    readable: list[str] = field(default_factory=list)
+    writable: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

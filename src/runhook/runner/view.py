@@ -1,4 +1,4 @@
-"""What the work sees of the machine's disk, and the command line of bubblewrap that makes it so.
+"""What the work sees of the machine's disk, and what bubblewrap is told to make it so.
 
 Everything is where it is outside. The system is read-only; what the server keeps, and the folders
 of people, are hidden behind empty ones, into which the few things are put back that a run needs.
@@ -32,10 +32,10 @@ class View:
     """A descriptor of the text that stands in for /etc/passwd."""
 
 
-def command(program: str, view: View, work: Iterable[str]) -> list[str]:
-    """The words that start `work` in a box with this view."""
+def options(view: View) -> list[str]:
+    """What bubblewrap is to be told for a box with this view."""
     hidden = _hidden(view.hidden)
-    words = [program, "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     words += ["--unshare-pid", "--unshare-ipc", "--unshare-uts"]
     words += [] if view.network else ["--unshare-net"]
     words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
@@ -54,7 +54,7 @@ def command(program: str, view: View, work: Iterable[str]) -> list[str]:
         words += ["--remount-ro", folder]
     if view.account is not None:
         words += ["--ro-bind-data", str(view.account), "/etc/passwd"]
-    return [*words, "--", *work]
+    return words
 
 
 def _hidden(more: Iterable[str]) -> list[str]:

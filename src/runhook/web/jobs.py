@@ -78,6 +78,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
 async def backfill(ask: Ask) -> Response:
     """Run a schedule as of the past."""
     form, job_id = await ask.form(), ask.path("job_id")
+    await ask.read(lambda tx: jobs.get(tx, ask.caller, job_id, "jobs:start"))
     try:
         position = int(str(form.get("schedule") or 0))
         begin, until = (

@@ -1,0 +1,174 @@
+"""The cast of the access tests: people with each role on a group's things, and things of every kind
+for every owner, made where a call needs them."""
+
+import re
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import requests
+
+from runhook.model.access import Role
+from tests.conftest import Api
+
+GROUP = "main/crew"
+FOREIGN = "main/elsewhere"
+HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+number = count(1)
+
+
+@dataclass
+class Cast:
+    """`people` by role, each with a role of that name on the group's things and none elsewhere."""
+
+    admin: Api
+    people: dict[str, Api] = field(default_factory=dict)
+    known: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, admin: Api) -> "Cast":
+        admin.person("outsider", {FOREIGN: "admin"})
+        people = {str(role): admin.person(f"the-{role}", {GROUP: str(role)}) for role in Role}
+        return cls(admin, people)
+
+    def own(self, role: str) -> str:
+        """The owner that the person with that role is."""
+        return f"main/the-{role}"
+
+    def path(self, template: str, owner: str) -> str:
+        """The address with things of that owner in it: new ones, where a call may use them up."""
+        made = self._attached(owner) if "secret_attachment_id" in template else {}
+        return re.sub(
+            r"\{(\w+)(?::\w+)?\}",
+            lambda found: made.get(found[1]) or self.thing(found[1], owner),
+            template,
+        )
+
+    def thing(self, kind: str, owner: str) -> str:
+        """The id of a new thing of that kind; for one that is only looked at, the same again."""
+        if kind not in SHARED:
+            return str(getattr(self, f"_{kind}")(owner))
+        key = (kind, owner)
+        if key not in self.known:
+            self.known[key] = str(getattr(self, f"_{kind}")(owner))
+        return self.known[key]
+
+    def _done(self, method: str, path: str, body: object) -> Any:
+        answer = self.admin.request(method, path, json=body)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def _job_id(self, owner: str) -> str:
+        name = f"job-{next(number)}"
+        return self.admin.apply(
+            name=name, owner=owner, command="true", schedule="@yearly", parameters={"x": 1}
+        )
+
+    def _run_id(self, owner: str) -> str:
+        run = self.admin.start(self._job_id(owner))["id"]
+        self.admin.finished(run)
+        return str(run)
+
+    def _name(self, owner: str) -> str:
+        name = f"job-{next(number)}"
+        self.admin.apply(name=name, owner=owner, command="true")
+        return f"{name}?owner_name={owner}"
+
+    def _recipe_type(self, owner: str) -> str:
+        return "job"
+
+    def _path(self, owner: str) -> str:
+        return "nothing"
+
+    def _credential_id(self, owner: str) -> str:
+        return str(self._done("POST", "/api/git/credentials", credential(owner))["id"])
+
+    def _secret_id(self, owner: str) -> str:
+        return str(self._done("POST", "/api/secrets", secret(owner))["id"])
+
+    def _attached(self, owner: str) -> dict[str, str]:
+        job = self._job_id(owner)
+        body = {"location": "X", "secret": {"name": f"s-{next(number)}", "value": "a long value"}}
+        made = self._done("POST", f"/api/jobs/{job}/secrets", body)
+        return {"job_id": job, "secret_attachment_id": made["id"]}
+
+    def _group_id(self, owner: str) -> str:
+        return owner.rpartition("/")[2]
+
+    def _user_id(self, owner: str) -> str:
+        name = f"somebody-{next(number)}"
+        self._done("POST", "/api/users", {"username": name})
+        if owner in (GROUP, FOREIGN):
+            path = f"/api/groups/{owner.rpartition('/')[2]}/members/{name}"
+            self._done("PUT", path, {"role": "viewer"})
+        else:
+            person = self.people[owner.removeprefix("main/the-")]
+            path = f"/api/user/members/{name}"
+            assert person.request("PUT", path, json={"role": "viewer"}).ok
+        return name
+
+    def _host_id(self, owner: str) -> str:
+        line = f"h{next(number)}.example.org ssh-ed25519 {HOST_KEY}"
+        return str(self._done("POST", "/api/git/hosts", {"line": line})["id"])
+
+
+SHARED = frozenset({"run_id", "group_id"})
+"""Kinds of which no call uses one up."""
+
+
+def credential(owner: str) -> dict[str, str]:
+    name = f"c-{next(number)}"
+    prefix = "https://example.org/"
+    return {"name": name, "owner": owner, "kind": "token", "url_prefix": prefix, "value": "v" * 9}
+
+
+def secret(owner: str) -> dict[str, Any]:
+    return {"name": f"s-{next(number)}", "owner": {"name": owner}, "value": "a long value"}
+
+
+def body_of(method: str, path: str, owner: str) -> Any:
+    """What a call says that could succeed for those who may."""
+    new = next(number)
+    spec = {"name": f"job-{new}", "owner": owner, "command": "true"}
+    bodies: dict[tuple[str, str], Any] = {
+        ("POST", "/api/jobs"): spec,
+        ("PATCH", "/api/jobs/{job_id}"): {"description": f"changed {new}"},
+        ("PUT", "/api/recipes"): {"type": "job", "spec": spec},
+        ("POST", "/api/jobs/{job_id}/backfill"): {
+            "from": "2026-01-01T00:00:00Z",
+            "until": "2026-01-01T00:00:01Z",
+        },
+        ("POST", "/api/git/credentials"): credential(owner),
+        ("POST", "/api/git/hosts"): {"line": f"h{new}.example.org ssh-ed25519 {HOST_KEY}"},
+        ("POST", "/api/secrets"): secret(owner),
+        ("PATCH", "/api/secrets/{secret_id}"): {"value": "another long value"},
+        ("POST", "/api/jobs/{job_id}/secrets"): {
+            "location": "X",
+            "secret": {"name": f"s-{new}", "value": "a long value"},
+        },
+        ("PATCH", "/api/jobs/{job_id}/secrets/{secret_attachment_id}"): {"description": "x"},
+        ("PATCH", "/api/jobs/{job_id}/token"): {"scope": "runs:read"},
+        ("POST", "/api/users"): {"username": f"new-{new}"},
+        ("PATCH", "/api/users/{user_id}"): {"full_name": "Ada"},
+        ("POST", "/api/groups"): {"groupname": f"group-{new}"},
+        ("PATCH", "/api/groups/{group_id}"): {"description": f"changed {new}"},
+        ("PUT", "/api/groups/{group_id}/members/{user_id}"): {"role": "viewer"},
+        ("PUT", "/api/user/members/{user_id}"): {"role": "viewer"},
+    }
+    return bodies.get((method, path))
+
+
+def status_of(caller: Api, method: str, path: str, body: object) -> int:
+    """The status of a call, without waiting for what is streamed."""
+    with caller.request(method, path, json=body, stream=True, allow_redirects=False) as answer:
+        return answer.status_code
+
+
+def sessions_of(caller: Api) -> requests.Session:
+    """A browser that the caller has signed in."""
+    session = requests.Session()
+    url = f"{caller.server.url}/dash/sign-in"
+    headers = {"Origin": caller.server.url}
+    answer = session.post(url, data={"token": caller.token}, headers=headers, timeout=20)
+    assert answer.ok, answer.text
+    return session

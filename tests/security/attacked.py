@@ -100,6 +100,7 @@ class Attacked:
         form = {"token": self.api.token}
         answer = self.post("/dash/sign-in", data=form)
         assert answer.status_code == 303, answer.text
+        self.session.headers["X-CSRF-Token"] = answer.headers["X-CSRF-Token"]
 
     def post(self, path: str, **more: Any) -> requests.Response:
         """A form sent by a page of the server's own."""

@@ -20,6 +20,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from runhook import web
 from runhook.api.routes import ROUTES
 from runhook.cli.recipe import RecipeError, read_recipe
 from runhook.logs import BLOCK
@@ -36,13 +37,17 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 FORMS = [path for method, path, *_ in PAGES if method == "POST"]
 READ = [path for method, path, *_ in PAGES if method == "GET" and not path.endswith("/live")]
 SHOWN = [route.path for route in ROUTES if route.method == "GET"]
-FORM_FIELDS = (
-    "name description command notebook python working_directory start_script repository.url "
-    "repository.reference repository.reference_type repository.path pip cron zone overlap "
-    "environment_variables parameters max_running retries retry_delay time_limit then schedule "
-    "from until paused pinned parameter.text parameter.number kind url_prefix username value "
-    "link token next password owner role scopes expires user email group confirm"
-).split()
+TEMPLATES = (Path(web.__file__).parent / "templates").glob("*.html")
+FORM_FIELDS = sorted(
+    {
+        *(
+            name
+            for each in TEMPLATES
+            for name in re.findall(r'"([a-z][a-z_.]+)"', each.read_text())
+        ),
+        *("parameter.text", "parameter.number", "link", "then"),
+    }
+)
 
 text = st.text(max_size=40)
 numbers = st.integers().map(str) | st.floats().map(str) | st.just("9" * 5000)
@@ -319,7 +324,7 @@ def test_a_cron_text_is_taken_or_named(attacked: Attacked) -> None:
             ask(attacked, "GET", f"/api/jobs/{job}/schedules")
             years = ("2026", "0001", "1969", "9000", "9999")
             for year in years:
-                past = {"from": f"{year}-01-01T00:00:00Z", "until": f"{year}-12-31T06:00:00Z"}
+                past = {"from": f"{year}-01-01T00:00:00Z", "until": f"{year}-01-01T01:00:00Z"}
                 ask(attacked, "POST", f"/api/jobs/{job}/backfill", json=past)
                 began = {"scheduled_for": past["from"]}
                 ask(attacked, "POST", f"/api/jobs/{job}/start", json=began)

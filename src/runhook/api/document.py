@@ -183,7 +183,7 @@ def _operation(route: Route) -> dict[str, Any]:
 def _answer(route: Route) -> dict[str, Any]:
     if route.status in (204, 302):
         return {"description": "Done; there is no body."}
-    schema = _reference(route.answer) if route.media_type == "application/json" else TEXT
+    schema = _reference(route.answer) if route.media_type.endswith("json") else TEXT
     return {"description": route.summary, "content": {route.media_type: {"schema": schema}}}
 
 

@@ -265,7 +265,7 @@ def _difference(old: JobSpec, new: JobSpec) -> tuple[dict[str, Any], dict[str, A
     fields = _only_different(before, after)
     if VARIABLES in fields[0] and VARIABLES in fields[1]:
         fields[0][VARIABLES], fields[1][VARIABLES] = _only_different(
-            fields[0][VARIABLES], fields[1][VARIABLES]
+            fields[0][VARIABLES] or {}, fields[1][VARIABLES] or {}
         )
     return fields
 

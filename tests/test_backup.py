@@ -106,11 +106,12 @@ def test_a_restored_server_goes_on_where_the_backup_was_taken(
     shared_cache: Path,
     repository: Repository,
     tmp_path: Path,
+    meeting: Path,
     source: str,
     target: str,
 ) -> None:
     repository.commit({"say.sh": "echo from git"})
-    backup, executions = tmp_path / "server.backup", tmp_path / "executions"
+    backup, executions = tmp_path / "server.backup", meeting / "executions"
     server = make_server(**settings_for(source)).start()
     api = Api(server, server.token())
     with serving_git(repository.path.parent, login=("ada", "s3cret")) as remote:
@@ -210,9 +211,9 @@ def test_a_backup_taken_while_runs_are_started_holds_whole_runs(
 
 
 def test_an_attempt_that_was_just_handed_out_is_not_executed_by_the_restored_server(
-    api: Api, make_server: MakeServer, shared_cache: Path, tmp_path: Path
+    api: Api, make_server: MakeServer, shared_cache: Path, tmp_path: Path, meeting: Path
 ) -> None:
-    executions = tmp_path / "executions"
+    executions = meeting / "executions"
     job = api.apply(name="long", command=f"echo begun | tee -a {executions}; sleep 600")
     run = api.start(job)["id"]
     wait_for_first_line(api, run)

@@ -100,7 +100,7 @@ async def test_whoever_is_disabled_or_deleted_is_out_at_once(
     async def refused() -> int:
         """How many of the three ways in are closed."""
         ways = (
-            lambda tx: identities.caller_of_token(tx, KEYS, token),
+            lambda tx: identities.caller_of_token(tx, KEYS, token, NOON),
             lambda tx: sessions.caller_of(tx, session, NOON),
             lambda tx: links.look(tx, link, NOON),
         )

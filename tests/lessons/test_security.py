@@ -1,5 +1,6 @@
 """What was broken into elsewhere, row by row, and that it is closed here."""
 
+import html
 import http.client
 import os
 import pty
@@ -501,3 +502,69 @@ def on_a_terminal(command: list[str], environment: dict[str, str]) -> bytes:
     process.wait(LIMIT)
     os.close(ours)
     return shown
+
+
+def test_s4_a_role_holds_at_every_door_and_not_in_the_pages_alone(
+    shared_api: Api, tmp_path: Path
+) -> None:
+    """Every route against every role: tests/security/test_matrix.py."""
+    job = shared_api.apply(name="not-theirs", owner="main/admin", command="true")
+    viewer = shared_api.person("s4-viewer", {"main/admin": "viewer"})
+    assert viewer.request("GET", f"/api/jobs/{job}").status_code == 200
+    assert viewer.request("POST", f"/api/jobs/{job}/start").status_code == 403
+    assert viewer.request("POST", f"/dash/resources/job/{job}/start").status_code == 403
+    page = viewer.request("GET", f"/dash/resources/job/{job}").text
+    assert f'action="/dash/resources/job/{job}/start"' not in page
+    environment = clean_environment(
+        tmp_path, RUNHOOK_URL=viewer.server.url, RUNHOOK_TOKEN=viewer.token
+    )
+    command = [sys.executable, "-m", "runhook", "start", job]
+    started = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT)
+    assert started.returncode == 1 and b"takes operator" in started.stderr
+    assert shared_api.request("GET", f"/api/jobs/{job}/runs").json()["runs"] == []
+
+
+def test_s13_a_secret_shows_in_nothing_that_a_run_leaves(shared_api: Api) -> None:
+    """In every form and through notebooks: tests/stories/test_secrets.py."""
+    value = "correct horse battery"
+    secret = {"name": "s13", "value": value}
+    assert shared_api.request("POST", "/api/secrets", json=secret).status_code == 201
+    halves = "printf '%s' \"${SECRET:0:7}\"; sleep 0.2; printf '%s\\n' \"${SECRET:7}\""
+    command = f'{halves}; echo "\\"$SECRET\\"" > $RUNHOOK_RESULT; echo "$SECRET" | base64; exit 3'
+    attached = [{"location": "SECRET", "attachment_type": "environment_variable", "name": "s13"}]
+    job = shared_api.apply(name="s13", command=command, secrets=attached)
+    run = shared_api.finished(shared_api.start(job)["id"])
+    log = shared_api.log(run["id"])
+    assert log.splitlines()[0] == "***" and "Y29ycmVjdCBob3JzZS" not in log
+    result = shared_api.request("GET", f"/api/runs/{run['id']}/result").text
+    page = shared_api.request("GET", f"/dash/runs/{run['id']}").text
+    definition = shared_api.request("GET", f"/api/jobs/{job}").text
+    audit = shared_api.request("GET", "/api/audit/export").text
+    for text in (log, result, page, definition, audit, str(run)):
+        assert value not in text
+
+
+def test_s14_what_keeps_runs_apart_is_on_and_said(shared_api: Api) -> None:
+    """What each level holds, attacked: tests/security/test_hostile_jobs.py."""
+    run = shared_api.finished(
+        shared_api.start(shared_api.apply(name="s14", command="cat /proc/1/comm; id -u"))["id"]
+    )
+    (attempt,) = run["attempts"]  # type: ignore[misc]
+    page = html.unescape(shared_api.request("GET", f"/dash/runs/{run['id']}").text)
+    command = [sys.executable, "-m", "runhook", "doctor", "--json"]
+    told = subprocess.run(
+        [*command, "--data", str(shared_api.server.data)],
+        env=shared_api.server.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert attempt["isolation"] in page and attempt["isolation"] in told
+    if "bubblewrap" in attempt["isolation"] and "own user" in attempt["isolation"]:
+        first, user = shared_api.log(run["id"]).split()
+        assert first == "bwrap" and int(user) >= 0x70000000
+
+
+def test_every_row_has_its_test() -> None:
+    names = {name for name in globals() if name.startswith("test_s")}
+    assert {int(name.split("_")[1][1:]) for name in names} == set(range(1, 16))

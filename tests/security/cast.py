@@ -38,11 +38,11 @@ class Cast:
     def path(self, template: str, owner: str) -> str:
         """The address with things of that owner in it: new ones, where a call may use them up."""
         made = self._attached(owner) if "secret_attachment_id" in template else {}
-        return re.sub(
-            r"\{(\w+)(?::\w+)?\}",
-            lambda found: made.get(found[1]) or self.thing(found[1], owner),
-            template,
-        )
+
+        def thing(found: re.Match[str]) -> str:
+            return made.get(found[1]) or self.thing(found[1], owner)
+
+        return re.sub(r"\{(\w+)(?::\w+)?\}", thing, template)
 
     def thing(self, kind: str, owner: str) -> str:
         """The id of a new thing of that kind; for one that is only looked at, the same again."""

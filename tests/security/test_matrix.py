@@ -2,7 +2,6 @@
 tables of routes, so that a route that is not what its row says, or that forgets to ask, fails."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -34,8 +33,8 @@ MAY_BE_EMPTY = {
 
 
 @pytest.fixture(scope="module")
-def cast(shared_api: Api) -> Iterator[Cast]:
-    yield Cast.of(shared_api)
+def cast(shared_api: Api) -> Cast:
+    return Cast.of(shared_api)
 
 
 def name(route: Route) -> str:

@@ -17,7 +17,8 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Protocol, Self
@@ -28,6 +29,7 @@ from runhook.runner.view import View, options
 
 PATIENCE = 10.0
 MOST_DESCRIPTORS = 1 << 20
+POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PASSWD = Path("/etc/passwd")
 USER = "runhook"
 
@@ -151,17 +153,17 @@ def _start(view: View, uid: int | None, told: int) -> tuple[int, int, subprocess
     given, hold = os.pipe2(os.O_CLOEXEC)
     heard, back = os.pipe2(os.O_CLOEXEC)
     try:
-        process = subprocess.Popen(
-            [bubblewrap, "--args", str(passed[-1]), "--", "cat"],
-            stdin=given,
-            stdout=back,
-            stderr=told,
-            pass_fds=passed,
-            env={"PATH": os.defpath},
-            cwd="/",
-            start_new_session=True,
-            preexec_fn=_deaf,
-        )
+        with _blocked(POLITE):
+            process = subprocess.Popen(
+                [bubblewrap, "--args", str(passed[-1]), "--", "cat"],
+                stdin=given,
+                stdout=back,
+                stderr=told,
+                pass_fds=passed,
+                env={"PATH": os.defpath},
+                cwd="/",
+                start_new_session=True,
+            )
     finally:
         for descriptor in (given, back, *passed):
             os.close(descriptor)
@@ -169,10 +171,16 @@ def _start(view: View, uid: int | None, told: int) -> tuple[int, int, subprocess
     return hold, heard, process
 
 
-def _deaf() -> None:
-    """The box is ended by its holder alone: polite signals are for the work."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+@contextmanager
+def _blocked(numbers: Collection[int]) -> Iterator[None]:
+    """What is started meanwhile never hears these signals: a box is ended by its holder alone. One
+    for this process comes a little later. (Cheaper than a function that ignores them in the fork,
+    for which there would have to be a fork.)"""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _account(uid: int) -> int:
@@ -228,7 +236,8 @@ def _give_output(uid: int) -> None:
 def _keep_the_door(work: int) -> NoReturn:
     """Wait for the work, holding nothing of its, and end as it did."""
     try:
-        _deaf()
+        for polite in POLITE:
+            signal.signal(polite, signal.SIG_IGN)
         os.closerange(0, MOST_DESCRIPTORS)
         _, ending = os.waitpid(work, 0)
         if os.WIFSIGNALED(ending):

@@ -73,6 +73,7 @@ async def change_secret(ask: Ask) -> Response:
     """Another value for a secret; an empty one changes nothing."""
     form = await ask.form()
     value, keys, secret_id = _value(form.get("value")), ask.server.keys, ask.path("secret_id")
+    await ask.read(lambda tx: secrets.get(tx, ask.caller, secret_id, "secrets:write"))
     if not value:
         return go(PAGE)
     try:

@@ -1,9 +1,10 @@
 """Compiling the bytecode of a shared environment, which its runs cannot write.
 
-Without it every run compiles what it imports, every time: two seconds for a kernel, four with
-pandas, where it takes less than one. Compiling all of the base takes six seconds of one core, more
-than a first run should wait. So the first attempt that finds it missing does it when its result is
-written, and nothing waits for it.
+Without it every run compiles what it imports, every time. Measured on a busy machine with two cores
+(medians): a kernel's imports 2.1 s instead of 0.8, with pandas 4.5 instead of 1.3. Compiling all of
+the base takes some ten seconds of one core, with pandas twice that: more than a first run should
+wait. So the first attempt that finds it missing does it when its result is written, and nothing
+waits for it.
 """
 
 from contextlib import suppress

@@ -173,7 +173,7 @@ def keep_value(directory: Path, reporter: Reporter) -> None:
         reporter.emit("notice", message=f"the result is larger than {LARGEST_VALUE} bytes: dropped")
         return
     try:
-        json.loads(text.decode("utf-8"))
+        json.loads(text)
     except (ValueError, RecursionError) as error:
         reporter.emit("notice", message=f"the result is not JSON, so it was dropped: {error}")
     else:

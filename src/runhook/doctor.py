@@ -21,6 +21,7 @@ from runhook.errors import RunhookError
 from runhook.isolation import OFF, Isolation
 from runhook.keys import KEY_BYTES
 from runhook.model.quantity import shown_bytes
+from runhook.ring import FILE as RING_FILE
 from runhook.runner import cgroup
 from runhook.runner.levels import BOXED
 from runhook.runner.report import StepFailed
@@ -103,13 +104,16 @@ def _key(facts: Facts) -> Iterator[Finding]:
     if not path.exists():
         yield Finding("key", "ok", "there is no key yet; the first start makes it")
         return
-    status = path.stat()
-    if status.st_mode & 0o077:
-        yield Finding("key", "broken", f"others may read {path}: run chmod 600 {path}")
-    elif status.st_size != KEY_BYTES:
-        yield Finding("key", "broken", f"{path} is damaged: put its backup back in place")
-    else:
-        yield Finding("key", "ok", f"{path} can be read by the server's user alone")
+    ring = facts.data / "keys" / RING_FILE  # not there if the ring comes from elsewhere
+    for each in (path, ring):
+        if not each.exists():
+            continue
+        if each.stat().st_mode & 0o077:
+            yield Finding("key", "broken", f"others may read {each}: run chmod 600 {each}")
+        elif each == path and each.stat().st_size != KEY_BYTES:
+            yield Finding("key", "broken", f"{each} is damaged: put its backup back in place")
+        else:
+            yield Finding("key", "ok", f"{each} can be read by the server's user alone")
 
 
 def _database(facts: Facts) -> Iterator[Finding]:

@@ -38,6 +38,8 @@ async def _page(ask: Ask, error: RunhookError | None = None, token: str = "") ->
     values = await ask.read(work)
     values["mine"] = digest(session_of(ask.request, ask.server) or "")
     values |= {"errors": sentences(error), "token": token, "roles": list(Role)}
+    sign_on = ask.server.sign_on
+    values |= {"provider": sign_on is not None, "passwords": not (sign_on and sign_on.only)}
     return ask.page("account.html", status_of(error), **values)
 
 

@@ -106,7 +106,9 @@ class LiveServer:
         """End the server and all that it has left: runners, their parent, and what they run."""
         if self.process and self.process.poll() is None:
             self.process.kill()
-        sockets = str(run_directory(self.data))
+        sockets = ""
+        with contextlib.suppress(PermissionError):  # a test may have opened it to others
+            sockets = str(run_directory(self.data))
         for process in psutil.process_iter(["cmdline"]):
             with contextlib.suppress(psutil.Error, OSError):
                 named = any(str(self.data) in word for word in process.info["cmdline"] or ())

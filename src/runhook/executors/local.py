@@ -26,7 +26,7 @@ from runhook.runner.identity import boot_id, fingerprint, identity_of, lives
 from runhook.runner.leftovers import end_leftovers
 from runhook.runner.levels import describe
 from runhook.runner.spec import Identity, RunSpec, Secrets
-from runhook.runner.tree import Ending, poll
+from runhook.runner.tree import ended_within
 
 SLOW_POLL, SPAWN_SECONDS = 1.0, 30.0
 HELLO_SECONDS, ANSWER_SECONDS = 2.0, 5.0
@@ -203,8 +203,8 @@ class LocalExecutor:
 
 def _run_briefly(argv: list[str], **more: Any) -> None:
     """Run a program that ends soon; Unavailable if it does not."""
-    with subprocess.Popen(argv, **more) as process, Ending(process.pid) as ended:
-        if not poll([ended.fileno()], SPAWN_SECONDS):
+    with subprocess.Popen(argv, **more) as process:
+        if not ended_within(process, SPAWN_SECONDS):
             process.kill()
             raise Unavailable(f"the runner parent did not start in {SPAWN_SECONDS:g} seconds")
 

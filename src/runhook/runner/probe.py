@@ -12,9 +12,10 @@ from pathlib import Path
 from runhook.runner.levels import LEVELS, OWN_USER, Level, own_uid
 from runhook.runner.report import StepFailed
 from runhook.runner.sandbox import Confinement, OwnUser, Sandbox, confined, program
+from runhook.runner.tree import ended_within
 from runhook.runner.view import View
 
-PROBE = "a probe"
+PROBE, PATIENCE = "a probe", 20.0
 WORK = ["/bin/sh", "-c", "test -x /bin/sh"]
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
@@ -67,25 +68,35 @@ def _try(place: Confinement, words: Sequence[str]) -> str | None:
     try:
         if isinstance(place, Sandbox):
             place.complete()
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd="/",
-            env={},
-            timeout=20,
-            preexec_fn=confined(place, list),
-            check=False,
-        )
+        return _run(place, words)
     except StepFailed as error:
         return f"{error.reason}{_hint()}"
     except (OSError, subprocess.SubprocessError) as error:
         return f"a process cannot be put into its place: {error}"
     finally:
         place.close()
-    if done.returncode == 0:
-        return None
-    return f"a process in its place fails: {done.stderr.decode('utf-8', 'replace').strip()[-200:]}"
+
+
+def _run(place: Confinement, words: Sequence[str]) -> str | None:
+    told = os.memfd_create("probe")
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+            cwd="/",
+            env={},
+            preexec_fn=confined(place, list),
+        )
+        if not ended_within(process, PATIENCE):
+            process.kill()
+            process.wait()
+            return f"a process in its place does not end in {PATIENCE:g} seconds"
+        said = os.pread(told, 4096, 0).decode("utf-8", "replace").strip()[-200:]
+        return None if process.returncode == 0 else f"a process in its place fails: {said}"
+    finally:
+        os.close(told)
 
 
 def _hint() -> str:

@@ -107,9 +107,7 @@ class Sandbox:
         for descriptor in (self._stop, self._heard, self._told):
             os.close(descriptor)
         self._stop = -1
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        if not tree.ended_within(self._process, PATIENCE):
             self._process.kill()
             self._process.wait()
         tree.strangers.discard(self._process.pid)
@@ -204,7 +202,7 @@ def _only_child(pid: int) -> int:
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         if found:
             return int(found[0])
-        time.sleep(0.001)
+        tree.poll([], 0.001)
     raise StepFailed("cannot make a sandbox: bubblewrap does not tell which process holds it")
 
 

@@ -8,6 +8,7 @@ import ctypes
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -121,6 +122,16 @@ class Ending:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+
+def ended_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Wait for the end of a child, at most so long; told by the kernel, where Python's own way
+    sleeps by a clock that somebody may set."""
+    with Ending(process.pid) as ended:
+        if not poll([ended.fileno()], seconds):
+            return False
+    process.wait()
+    return True
 
 
 def poll(descriptors: list[int], wait: float | None) -> set[int]:

@@ -33,19 +33,29 @@ def fill(api: Api, repository: str) -> dict[str, str]:
     )
     api.person("grace", {"main/analysts": "operator"})
     failing = api.apply(name="fails", command="echo before; exit 3")
-    api.apply(name="asks", command="echo $region", parameters={"region": "north", "year": 2026})
+    region = {"type": "str", "choices": ["north", "south"], "default": "north", "help": "Which."}
+    until = {"type": "date", "default": "2026-01-31"}
+    parameters = {"region": region, "year": 2026, "until": until, "quick": False}
+    api.apply(name="asks", command="echo $region", parameters=parameters)
+    report = "echo '{\"rows\": 12}' > $RUNHOOK_RESULT; echo a,b > $RUNHOOK_ARTIFACTS/table.csv"
+    returning = api.apply(name="returns", command=report)
+    for secret in ("database-password", "api-key"):
+        api.request("POST", "/api/secrets", json={"name": secret, "value": "not shown"})
+    api.request("POST", "/api/tokens", json={"description": "nightly", "scope": "jobs:start"})
     api.apply(name="never-started", command="true")
     for _ in range(6):
         api.finished(api.start(example)["id"])
     failed = api.finished(api.start(failing)["id"])
     good = api.start(example)
     api.finished(good["id"])
+    returned = api.finished(api.start(returning)["id"])
     asking = api.request("GET", "/api/recipes/job/asks").json()["state"]["id"]
     return {
         "jobs": "/dash",
         "job": f"/dash/resources/job/{example}",
         "parameters": f"/dash/resources/job/{asking}",
         "run": f"/dash/runs/{good['id']}",
+        "result": f"/dash/runs/{returned['id']}",
         "failed-run": f"/dash/runs/{failed['id']}",
         "form": f"/dash/resources/job/{example}/edit",
         "delete": f"/dash/resources/job/{example}/delete",
@@ -53,6 +63,9 @@ def fill(api: Api, repository: str) -> dict[str, str]:
         "people": "/dash/people",
         "group": "/dash/people/groups/analysts",
         "account": "/dash/account",
+        "tokens": "/dash/tokens",
+        "secrets": "/dash/secrets",
+        "audit": "/dash/audit",
         "api": "/api/docs",
         "missing": "/dash/runs/" + "0" * 32,
     }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import PASSWORD, Api, LiveServer
+from tests.conftest import PASSWORD, Api, LiveServer, MakeServer
+from tests.servers.openid import oidc_settings
 
 
 def sign_in(api: Api, name: str, password: str, **headers: str) -> requests.Response:
@@ -151,3 +152,18 @@ def test_a_page_shows_where_a_browser_was_last_seen_without_waiting_for_it(
     first = browser.get(url, timeout=20).json()["sessions"]
     assert first[0]["seen_at"] == first[0]["created_at"]
     assert browser.get(url, timeout=20).json()["sessions"] == first
+
+
+def test_where_people_sign_in_through_their_provider_only_passwords_open_nothing(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(**oidc_settings("http://127.0.0.1:9", only="1")).start()
+    api = Api(server, server.token())
+    page = requests.get(f"{server.url}/dash/sign-in", timeout=20).text
+    assert 'name="password"' not in page
+    assert 'name="token"' in page
+    assert sign_in(api, "admin", PASSWORD).status_code == 403
+    assert sign_in(api, "admin", api.token).status_code == 204
+    change = api.request("POST", "/api/user/password", json={"new": PASSWORD})
+    assert change.status_code == 403
+    assert "switched off" in change.json()["message"]

@@ -81,7 +81,7 @@ def unprivileged_api() -> Iterator[Api]:
         yield api
     finally:
         server.stop()
-        server.end_runners()
+        server.end_everything()
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -83,7 +83,7 @@ def test_no_at_the_provider_is_a_page_that_leads_back(page: Page, place: Place) 
     page.get_by_role("button", name="Deny").click()
     expect(page.get_by_role("alert")).to_contain_text("was told no")
     page.get_by_role("link", name="Other ways to sign in").click()
-    expect(page.get_by_label("Your user token")).to_be_visible()
+    expect(page.get_by_label("Password")).to_be_visible()
 
 
 def test_an_address_that_is_not_vouched_for_or_elsewhere_stays_out(

@@ -149,7 +149,8 @@ def test_nothing_that_holds_a_token_is_stored_by_the_browser(visitor: Visitor) -
     visitor.sign_in()
     cookies = {each["name"]: each["value"] for each in visitor.page.context.cookies()}
     headers = {"Origin": visitor.api.server.url}
-    form = {"description": "x", "action": "runs:read", "lasts": "7"}
+    csrf = visitor.page.locator("input[name=csrf]").first.input_value()
+    form = {"description": "x", "action": "runs:read", "lasts": "7", "csrf": csrf}
     for path in (f"/dash/resources/job/{job}/token", "/dash/tokens"):
         answer = requests.post(
             visitor.api.server.url + path, data=form, cookies=cookies, headers=headers, timeout=20

@@ -60,6 +60,9 @@ def credential(attacked: Attacked) -> dict[str, str]:
 def call(attacked: Attacked, case: Case) -> requests.Response:
     """The answer, in time. Of a stream only its head: it ends when its run does."""
     asked = case.as_transport_kwargs(base_url=attacked.url)
+    waited = str((asked.get("params") or {}).get("wait"))
+    if waited.isdigit():  # it answers when it was told to
+        asked["params"] = {**asked["params"], "wait": str(min(int(waited), 1))}
     asked["headers"] = {**asked.get("headers", {}), **credential(attacked)}
     began = time.monotonic()
     with requests.request(**asked, allow_redirects=False, stream=True, timeout=SLOWEST) as answer:

@@ -33,7 +33,8 @@ class Query:
 @dataclass(frozen=True)
 class Route:
     """A row of the table: where, which action it is (of `model.access`, or PUBLIC), what it does,
-    takes and gives. `body` and `answer` are names of schemas in the document.
+    takes and gives. `body` and `answer` are names of schemas in the document; `also` are further
+    statuses of a good answer.
 
     The action is carried out by the services, which check it; here it is what the document says
     and what the tests hold every role against.
@@ -50,6 +51,7 @@ class Route:
     status: int = 200
     queries: Sequence[Query] = ()
     media_type: str = "application/json"
+    also: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [route.handler.__module__.rpartition(".")[2]],
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
         "responses": {
-            str(route.status): _answer(route),
+            **{str(status): _answer(route) for status in (route.status, *route.also)},
             "default": {
                 "description": "What is wrong, in a sentence.",
                 "content": {"application/json": {"schema": _reference("Error")}},

@@ -95,6 +95,7 @@ ROUTES: tuple[Route, ...] = (
         body="Payload",
         body_required=False,
         status=202,
+        also=(200,),  # it starts nothing
     ),
     Route(
         "GET",

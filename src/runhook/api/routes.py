@@ -132,6 +132,7 @@ ROUTES: tuple[Route, ...] = (
         queries=(
             Query("wait", "Answer when the run has ended, or after so many seconds.", "integer"),
         ),
+        also=(202,),  # it has not ended yet
     ),
     Route(
         "POST",

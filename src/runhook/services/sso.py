@@ -17,7 +17,7 @@ from runhook.model.sign_on import SERVER, Admission, Person
 from runhook.services import audit
 from runhook.services.access import require_scope, require_whole
 from runhook.services.sessions import Visit, open_session
-from runhook.store import identities, sign_on
+from runhook.store import identities, people, sign_on
 from runhook.store.database import Transaction
 from runhook.store.sign_on import Identity
 from runhook.store.tables import new_id
@@ -52,7 +52,7 @@ def sign_in(
             "this server lets in only people with certain addresses, and yours is none of them",
             hint="The provider must vouch for an address of a domain in oidc.allowed_domains.",
         )
-    sign_on.lock(tx)
+    people.lock_people(tx)
     known = sign_on.find_identity(tx, person.issuer, person.subject)
     if known is None:
         known = _new_account(tx, keys, organization, admission, person, visit.address, now)
@@ -105,7 +105,7 @@ def _require_creatable(tx: Transaction, admission: Admission, person: Person) ->
             "the sign-in provider tells no name that an account here could have",
             hint="An administrator has to set oidc.name_claim to a claim with such a name.",
         )
-    if sign_on.is_taken(tx, person.name):
+    if people.is_taken(tx, person.name):
         raise Conflict(
             f"your account here would be called {person.name}, and there is a user or group of "
             "that name already",
@@ -126,7 +126,7 @@ def link(tx: Transaction, caller: Caller, person: Person, now: datetime) -> None
     nothing. Conflict if it opens another one."""
     require_scope(caller, "user:write")
     require_whole(caller)
-    sign_on.lock(tx)
+    people.lock_people(tx)
     known = sign_on.find_identity(tx, person.issuer, person.subject)
     if known is None:
         _insert_identity(tx, caller.user_id, person, now)
@@ -142,7 +142,7 @@ def unlink(tx: Transaction, caller: Caller, issuer: str, now: datetime) -> None:
     """Let the provider open the caller's account no longer; roles that came with it go. No error if
     it did not open it."""
     require_scope(caller, "user:write")
-    sign_on.lock(tx)
+    people.lock_people(tx)
     user = identities.get_user(tx, caller.user_id)
     for known in sign_on.list_identities(tx, caller.user_id):
         if known.issuer == issuer and user is not None:
@@ -181,24 +181,24 @@ def _put_roles(tx: Transaction, caller: Caller, wanted: Mapping[str, Role], now:
     for owner, role in wanted.items():
         known, source = present.get(owner, (None, "sso"))
         if source == "sso" and known is not role and _ensure_group(tx, caller, owner, now):
-            sign_on.set_membership(tx, owner, caller.user_id, role, now)
+            people.set_member(tx, owner, caller.user_id, role, "sso", now)
             _record_member(tx, caller, "member.set", owner, known, role, now)
     for owner, (known, source) in present.items():
         if source == "sso" and owner not in wanted:
-            sign_on.remove_membership(tx, owner, caller.user_id)
+            people.remove_member(tx, owner, caller.user_id)
             _record_member(tx, caller, "member.removed", owner, known, None, now)
 
 
 def _ensure_group(tx: Transaction, caller: Caller, owner: str, now: datetime) -> bool:
     """Is `owner` a group (now)? A person's own things are shared by that person only."""
-    if sign_on.has_group(tx, owner):
+    if people.find_group(tx, owner.rpartition("/")[2]):
         return True
     name = owner.rpartition("/")[2]
-    if sign_on.is_taken(tx, name):
+    if people.is_taken(tx, name):
         logger.warning("oidc.groups names %s, which is a user: no role is given there", name)
         return False
     group = Group(new_id(), name, owner, "Made at a sign-in, by oidc.groups.", now)
-    sign_on.insert_group(tx, group)
+    people.insert_group(tx, group)
     audit.record(
         tx,
         caller,

@@ -5,16 +5,13 @@ import hashlib
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, select, text, union_all, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runhook.bus import CREDENTIALS
-from runhook.model.access import Group, Role
+from runhook.model.access import Role
 from runhook.store.database import Transaction
-from runhook.store.tables import groups, identities, memberships, spent_sign_ons, users
-
-ADVISORY_LOCK = 4_701_003
-"""That of changes to people: names are unique across users and groups."""
+from runhook.store.tables import identities, memberships, spent_sign_ons, users
 
 
 class Identity(NamedTuple):
@@ -26,12 +23,6 @@ class Identity(NamedTuple):
     user_id: str
     created_at: datetime
     made_admin: bool
-
-
-def lock(tx: Transaction) -> None:
-    """Let people and groups be changed one after another until the transaction ends."""
-    if tx.dialect == "postgresql":
-        tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
 
 
 def find_identity(tx: Transaction, issuer: str, subject: str) -> Identity | None:
@@ -63,6 +54,7 @@ def set_administrator(tx: Transaction, known: Identity, admin: bool) -> None:
     mine = (identities.c.issuer == known.issuer, identities.c.subject == known.subject)
     tx.execute(update(identities).where(*mine).values(made_admin=admin))
     tx.execute(update(users).where(users.c.id == known.user_id).values(admin=admin))
+    tx.publish(CREDENTIALS)
 
 
 def count_other_administrators(tx: Transaction, user_id: str) -> int:
@@ -75,35 +67,6 @@ def memberships_of(tx: Transaction, user_id: str) -> dict[str, tuple[Role, str]]
     """Owner → role there, and its source."""
     statement = select(memberships).where(memberships.c.user_id == user_id)
     return {row.owner: (Role(row.role), row.source) for row in tx.execute(statement)}
-
-
-def set_membership(tx: Transaction, owner: str, user_id: str, role: Role, now: datetime) -> None:
-    """A role that the provider gives, instead of the one it gave before."""
-    remove_membership(tx, owner, user_id)
-    values = {"owner": owner, "user_id": user_id, "role": role, "source": "sso"}
-    tx.execute(insert(memberships).values(**values, created_at=now))
-
-
-def remove_membership(tx: Transaction, owner: str, user_id: str) -> None:
-    """Take back what the provider gave; a role that somebody here gave stays."""
-    mine = (memberships.c.owner == owner, memberships.c.user_id == user_id)
-    tx.execute(delete(memberships).where(*mine, memberships.c.source == "sso"))
-    tx.publish(CREDENTIALS)
-
-
-def is_taken(tx: Transaction, name: str) -> bool:
-    """Is a user or a group called so?"""
-    named = [select(table.c.id).where(table.c.name == name) for table in (users, groups)]
-    return tx.execute(union_all(*named)).first() is not None
-
-
-def has_group(tx: Transaction, owner: str) -> bool:
-    """Is that owner a group?"""
-    return tx.execute(select(groups.c.id).where(groups.c.owner == owner)).first() is not None
-
-
-def insert_group(tx: Transaction, group: Group) -> None:
-    tx.execute(insert(groups).values(**vars(group)))
 
 
 def spend(tx: Transaction, state: str, now: datetime, expires_at: datetime) -> bool:

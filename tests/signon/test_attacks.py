@@ -91,10 +91,17 @@ class Attempt:
         return self.back(code=self.code(**wish))
 
 
+def own(site: Site, browser: requests.Session) -> dict[str, str]:
+    """What a page of ours sends with a form."""
+    page = browser.get(f"{site.url}/dash", timeout=20).text
+    token = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
+    assert token, page
+    return {"Origin": site.url, "X-CSRF-Token": token[1]}
+
+
 def linking(site: Site, browser: requests.Session) -> tuple[Attempt, str]:
     """An attempt that links the account that the browser is signed in to, and its cookie."""
-    origin = {"Origin": site.url}
-    page = browser.post(f"{site.url}/dash/account/sso", headers=origin, timeout=20)
+    page = browser.post(f"{site.url}/dash/account/sso", headers=own(site, browser), timeout=20)
     found = re.search(r'href="(http://127[^"]+)"', page.text)
     assert found, page.text
     cookie = browser.cookies["runhook_sign_on"]
@@ -338,7 +345,7 @@ def test_roles_come_and_go_with_the_groups(site: Site) -> None:
     made = browser.post(
         f"{site.url}/api/jobs",
         json={"name": "shared", "command": "true", "owner": "main/data"},
-        headers={"Origin": site.url},
+        headers=own(site, browser),
         timeout=20,
     )
     assert made.status_code == 201, made.text
@@ -377,7 +384,10 @@ def test_an_account_is_linked_while_signed_in_and_unlinked(site: Site) -> None:
     assert other.finished(claims=claims).status_code == 303
     user = other.browser.get(f"{site.url}/api/user", timeout=20).json()
     assert user["username"] == "admin"
-    browser.post(f"{site.url}/dash/account/sso/delete", headers=origin, timeout=20)
+    answer = browser.post(
+        f"{site.url}/dash/account/sso/delete", headers=own(site, browser), timeout=20
+    )
+    assert answer.ok
     assert site.newest(action="identity.unlinked")[0]["object_name"] == "admin"
     assert site.begun().finished(claims=claims).status_code == 303
     assert site.newest(action="user.created")[0]["object_name"] == "whoever"
@@ -393,7 +403,7 @@ def test_linking_needs_the_session_that_began_it(site: Site) -> None:
     refused(attempt.finished(claims={"sub": "s-three"}), 401, "no longer signed in")
     attempt, _ = linking(site, one.browser)
     refused(attempt.finished(claims={"sub": "s-two"}), 409, "belongs to another account")
-    foreign = {"Origin": "https://evil.example.org"}
+    foreign = {**own(site, one.browser), "Origin": "https://evil.example.org"}
     answer = one.browser.post(f"{site.url}/dash/account/sso", headers=foreign, timeout=20)
     assert answer.status_code == 403
 

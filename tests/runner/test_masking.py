@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runhook.runner.collect import masked_json
 from runhook.runner.masking import Masker, Stream
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=60)
@@ -139,3 +140,15 @@ def test_a_masker_shows_no_value() -> None:
     assert "plain-secret" not in repr(Masker(["plain-secret"]))
     assert not Masker(["abc"])
     assert Masker(["abcd"])
+
+
+def test_what_is_no_text_is_masked_as_a_text_and_stays_json() -> None:
+    masker = Masker(["123456", "true", "hunter2-long"])
+    value = {"pin": 123456, "on": True, "nothing": None, "list": ["a", "hunter2-long", "b"]}
+    expected = {"pin": "***", "on": True, "nothing": None, "list": ["a", "***", "b"]}
+    assert json.loads(masked_json(json.dumps(value).encode(), masker)) == expected
+
+
+def test_lines_of_a_notebook_are_masked_as_one_text() -> None:
+    masker = Masker(["first line\nsecond"])
+    assert masker.mask_value(["x = 1\n", "first line\n", "second"]) == ["x = 1\n", "***"]

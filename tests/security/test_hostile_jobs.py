@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runhook.runner.collect import DEEPEST
 from tests.conftest import Repository
 from tests.runner.wheels import make_wheel
 from tests.security.conftest import Attacker, requiring, wait_until_gone
@@ -159,6 +160,39 @@ def test_a_workspace_without_rights_is_removed_all_the_same(attacker: Attacker) 
     assert ran.run["state"] == "succeeded"
     for name in ("workspace", "home", "tmp", "out"):
         wait_until_gone(ran.directory / name)
+
+
+DEEP = """python3 -c '
+import os
+for folder in os.environ["RUNHOOK_ARTIFACTS"], os.getcwd():
+    os.chdir(folder)
+    for _ in range(3000):
+        os.mkdir("d")
+        os.chdir("d")
+'; true"""
+
+
+def test_what_is_nested_without_end_costs_neither_the_result_nor_the_tidying(
+    attacker: Attacker,
+) -> None:
+    ran = attacker.run(DEEP)
+    assert (ran.run["state"], ran.run["exit_code"]) == ("succeeded", 0), ran.run["reason"]
+    wait_until_gone(ran.directory / "workspace")
+    depth, place = 0, ran.directory / "artifacts"
+    while (place / "d").is_dir():
+        depth, place = depth + 1, place / "d"
+    assert 0 < depth <= DEEPEST
+
+
+def test_a_notebook_too_large_to_be_masked_is_not_kept_and_costs_no_result(
+    attacker: Attacker,
+) -> None:
+    secret = {"name": "of-a-giant", "value": "a long enough value"}
+    assert attacker.api.request("POST", "/api/secrets", json=secret).ok
+    attached = [{"location": "S", "attachment_type": "environment_variable", "name": "of-a-giant"}]
+    ran = attacker.run('truncate -s 4T "$RUNHOOK_ARTIFACTS/x.ipynb"; true', secrets=attached)
+    assert ran.run["state"] == "succeeded", ran.run["reason"]
+    assert not (ran.directory / "artifacts" / "x.ipynb").exists()
 
 
 def test_terminal_escapes_stay_bytes_of_a_text(attacker: Attacker) -> None:

@@ -94,19 +94,31 @@ def _result(attempt: "_Attempt") -> Result:
         result = Result(stop.outcome, time.time(), step=reporter.step_name, reason=stop.reason)
     except Exception as error:  # ours: the run is told, the details are kept for whoever mends it
         trace = reporter.masker.mask_text(traceback.format_exc())
-        write_whole(Path(spec.directory) / "runner.err", trace)
+        with suppress(OSError):
+            write_whole(Path(spec.directory) / "runner.err", trace)
         reason = f"the runner failed: {type(error).__name__}: {error}"
         result = Result("failed", time.time(), step=reporter.step_name, reason=reason)
     else:
         code = 0 if spec.command else None
         result = Result("succeeded", time.time(), code)
     end_descendants(min(control.grace, LEFTOVER_GRACE))
-    artifacts = Path(spec.directory) / scratch.KEPT
     reporter.close_log()
-    keep_artifacts(artifacts, reporter)
-    if attempt.secrets.given:
-        mask_notebooks(artifacts, reporter.masker)
+    _collect(attempt)
     return replace(result, reason=reporter.masker.mask_value(result.reason))
+
+
+def _collect(attempt: "_Attempt") -> None:
+    """What the work left may be made to mislead; whatever it does here, the result is told. What
+    could not be looked at is not kept where secrets may stand in it."""
+    artifacts, reporter = Path(attempt.spec.directory) / scratch.KEPT, attempt.reporter
+    try:
+        keep_artifacts(artifacts, reporter)
+        if attempt.secrets.given:
+            mask_notebooks(artifacts, reporter)
+    except Exception as error:
+        reporter.emit("notice", message=f"the artifacts cannot be kept: {type(error).__name__}")
+        if attempt.secrets.given:
+            scratch.remove_tree(artifacts)
 
 
 @dataclass
@@ -175,7 +187,7 @@ class _Attempt:
             self.sockets.cleanup()
         scratch.remove(Path(self.spec.directory))
         if self.prepared:
-            compile_bytecode(self.prepared, self.spec.isolation, self.reporter, self.control)
+            compile_bytecode(self.prepared, self.spec.isolation, self.control)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Bar]:

@@ -13,15 +13,20 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from runhook.runner.masking import Masker
 from runhook.runner.report import Reporter
+from runhook.runner.scratch import remove_tree
 from runhook.runner.spec import write_whole
 from runhook.runner.syscalls import open_beneath
 from runhook.runner.variables import result_value_path
 
 LARGEST_VALUE = 1024 * 1024
+LARGEST_MASKED = 64 * 1024 * 1024
+"""Bytes of a notebook in which secrets are looked for; a larger one is not kept."""
+DEEPEST = 64
+"""Folders within folders among the artifacts."""
 KEPT_VALUE = "result-value.json"
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = READ | os.O_DIRECTORY
@@ -89,42 +94,53 @@ def _copy(source: int, target: int, name: str, masker: Masker) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(name, flags, 0o600, dir_fd=target), "wb") as copy:
             if masker:
-                copy.write(masked_json(file.read(), masker))
+                copy.write(masked_json(_small(file), masker))
             else:
                 shutil.copyfileobj(file, copy)
 
 
-def mask_notebooks(artifacts: Path, masker: Masker) -> None:
-    """Mask the notebooks among the artifacts, at any depth, once `keep_artifacts` has made them the
-    server's own. Those that were copied there are masked already, and stay as they are. One that
-    cannot be masked, for want of room, is not kept."""
+def _small(file: BinaryIO) -> bytes:
+    """All of a file that is to be masked; OSError if it is larger than can be."""
+    if os.fstat(file.fileno()).st_size > LARGEST_MASKED:
+        raise OSError(f"it is larger than {LARGEST_MASKED} bytes")
+    return file.read()
+
+
+def mask_notebooks(artifacts: Path, reporter: Reporter) -> None:
+    """Mask the notebooks among the artifacts once `keep_artifacts` has made them the server's own.
+    Those that were copied there are masked already, and stay as they are. One that cannot be
+    masked, for its size or for want of room, is not kept, which a notice says."""
     for folder, _, names in os.walk(artifacts):
         for path in (Path(folder) / name for name in names if name.endswith(".ipynb")):
             try:
-                data = path.read_bytes()
-                masked = masked_json(data, masker)
+                with path.open("rb") as file:
+                    data = _small(file)
+                masked = masked_json(data, reporter.masker)
                 if masked != data:
                     write_whole(path, masked)
-            except OSError:
+            except OSError as error:
                 path.unlink(missing_ok=True)
+                message = f"a notebook was removed, because secrets in it cannot be masked: {error}"
+                reporter.emit("notice", message=message)
 
 
-def masked_json(data: bytes, masker: Masker) -> bytes:
-    """`data`, masked text by text if it is JSON, so that it stays JSON; without a secret, as it
-    is."""
+def masked_json(data: bytes, masker: Masker, indent: int | None = 1) -> bytes:
+    """`data`, masked value by value if it is JSON, so that it stays JSON, else as bytes; without a
+    secret, as it is."""
     try:
         value = json.loads(data)
         masked = masker.mask_value(value)
-        if masked != value:
-            data = json.dumps(masked, indent=1, ensure_ascii=False).encode()
+        if masked == value:
+            return data
+        return json.dumps(masked, indent=indent, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        pass
-    return masker.mask(data)
+        return masker.mask(data)
 
 
 def keep_artifacts(artifacts: Path, reporter: Reporter) -> None:
     """Make the artifacts the server's own: regular files in folders, with no special rights. Links,
-    pipes, sockets and devices are removed, which a notice says."""
+    pipes, sockets, devices and what is nested deeper than anybody means are removed, which a notice
+    says."""
     left_out = 0
     with suppress(OSError):
         if not artifacts.is_symlink():
@@ -132,8 +148,7 @@ def keep_artifacts(artifacts: Path, reporter: Reporter) -> None:
         top = os.open(artifacts, FOLDER)
         try:
             _own(top)
-            for _, folders, files, folder in os.fwalk(".", dir_fd=top):
-                left_out += sum(not _keep(folder, name) for name in (*folders, *files))
+            left_out = _keep_all(top, 1)
         finally:
             os.close(top)
     if left_out:
@@ -141,8 +156,30 @@ def keep_artifacts(artifacts: Path, reporter: Reporter) -> None:
         reporter.emit(
             "notice",
             message=f"{left_out} {what} removed from the artifacts: only files and folders are "
-            "kept, no links, pipes, sockets or devices",
+            f"kept, no links, pipes, sockets or devices, and nothing nested deeper than {DEEPEST}",
         )
+
+
+def _keep_all(folder: int, depth: int) -> int:
+    """Take over what is in an open folder: how many entries were not kept."""
+    left_out = 0
+    for name in os.listdir(folder):
+        if not _keep(folder, name):
+            left_out += 1
+        elif stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            left_out += _keep_folder(folder, name, depth)
+    return left_out
+
+
+def _keep_folder(parent: int, name: str, depth: int) -> int:
+    if depth >= DEEPEST:
+        remove_tree(Path(f"/proc/self/fd/{parent}/{name}"))
+        return 1
+    folder = os.open(name, FOLDER, dir_fd=parent)
+    try:
+        return _keep_all(folder, depth + 1)
+    finally:
+        os.close(folder)
 
 
 def _keep(folder: int, name: str) -> bool:
@@ -173,11 +210,19 @@ def keep_value(directory: Path, reporter: Reporter) -> None:
         reporter.emit("notice", message=f"the result is larger than {LARGEST_VALUE} bytes: dropped")
         return
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         reporter.emit("notice", message=f"the result is not JSON, so it was dropped: {error}")
     else:
-        write_whole(directory / KEPT_VALUE, masked_json(text, reporter.masker))
+        kept = masked_json(text, reporter.masker, indent=None)
+        try:
+            write_whole(directory / KEPT_VALUE, kept)
+        except OSError as error:
+            reporter.emit("notice", message=f"the result cannot be kept: {error.strerror}")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _read(path: Path) -> bytes | None:

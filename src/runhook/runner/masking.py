@@ -24,14 +24,20 @@ WRAPPED, SHORTEST_WRAPPED = (64, 76), 47
 """The widths of lines in which programs write base64, and of what length it takes more than one."""
 ANCHOR = 8
 """A pattern's beginning is looked for by so many bytes at once."""
+WORDS = frozenset({"true", "false", "null", "none"})
 MARKS = ("***", "###", "___", "...")
+
+
+def is_masked(value: str) -> bool:
+    """Is it long enough, and no word of JSON itself?"""
+    return len(_bytes(value)) >= SHORTEST and value.lower() not in WORDS
 
 
 class Masker:
     """Knows the patterns of some values. Values with fewer than four bytes are left as they are."""
 
     def __init__(self, values: list[str]) -> None:
-        kept = sorted({value for value in values if len(_bytes(value)) >= SHORTEST})
+        kept = sorted({value for value in values if is_masked(value)})
         patterns = {pattern for value in kept for pattern in _patterns(value)}
         self._patterns = sorted(patterns, key=lambda each: (-len(each), each))
         self.mark = _mark(patterns)
@@ -61,18 +67,23 @@ class Masker:
         return text if masked is data else masked.decode("utf-8", "surrogatepass")
 
     def mask_value(self, value: Any) -> Any:
-        """The same for every text in a JSON value, names of fields included. A list of texts is
-        one text cut into lines, as notebooks have it, and is masked as one."""
+        """The same for every text and number in a JSON value, names of fields included. A list of
+        lines, as notebooks have it, is one text, and masked as one."""
         if isinstance(value, str):
             return self.mask_text(value)
         if isinstance(value, dict):
             return {self.mask_value(name): self.mask_value(each) for name, each in value.items()}
         if isinstance(value, list):
             return self._list(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            text = str(value)
+            masked = self.mask_text(text)
+            return value if masked == text else masked
         return value
 
     def _list(self, value: list[Any]) -> list[Any]:
-        if all(isinstance(each, str) for each in value):
+        lines = all(isinstance(each, str) for each in value)
+        if lines and all(each.endswith("\n") for each in value[:-1]):
             whole = "".join(value)
             masked = self.mask_text(whole)
             if masked != whole:

@@ -1,7 +1,9 @@
 """The places of an attempt that only its work needs, and that go with it."""
 
 import os
+import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 SCRATCH = ("workspace", "home", "tmp", "out", "environment")
@@ -39,17 +41,32 @@ def remove_tree(path: Path) -> bool:
     """Remove a folder with all that is in it, whatever rights the work has left there; True once
     nothing is there (any more). Follows no links, and removes no link."""
     if not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        if path.is_dir():
-            _open_up(path)
+        with suppress(RecursionError):
             shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            with suppress(OSError):
+                _remove_flat(path)
     return not os.path.lexists(path)
 
 
-def _open_up(path: Path) -> None:
-    os.chmod(path, 0o700)
-    for root, folders, _ in os.walk(path):
-        for folder in folders:
-            inner = os.path.join(root, folder)
-            if not os.path.islink(inner):
-                os.chmod(inner, 0o700)
+def _remove_flat(path: Path) -> None:
+    """However deep it is: every folder is moved to the top before it is emptied, so that no path
+    gets long and no level needs another one of the stack."""
+    mark, number = f".{secrets.token_hex(8)}-", 0
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        os.chmod(folder, 0o700)
+        with os.scandir(folder) as entries:
+            found = list(entries)
+        for entry in found:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)  # to be moved, a folder must be writable
+            number += 1
+            waiting.append(path / f"{mark}{number}")
+            os.rename(entry.path, waiting[-1])
+        if folder != path:
+            os.rmdir(folder)
+    os.rmdir(path)

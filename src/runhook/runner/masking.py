@@ -24,13 +24,13 @@ WRAPPED, SHORTEST_WRAPPED = (64, 76), 47
 """The widths of lines in which programs write base64, and of what length it takes more than one."""
 ANCHOR = 8
 """A pattern's beginning is looked for by so many bytes at once."""
-WORDS = frozenset({"true", "false", "null", "none"})
+WORDS = frozenset({"true", "false", "null"})
 MARKS = ("***", "###", "___", "...")
 
 
 def is_masked(value: str) -> bool:
     """Is it long enough, and no word of JSON itself?"""
-    return len(_bytes(value)) >= SHORTEST and value.lower() not in WORDS
+    return len(_bytes(value)) >= SHORTEST and value not in WORDS
 
 
 class Masker:

@@ -27,6 +27,22 @@ async def saved(database: Database, **more: Any) -> Job:
     return job
 
 
+@pytest.mark.parametrize("secret_now", [True, False])
+async def test_running_again_uncovers_no_value_that_was_secret(
+    database: Database, secret_now: bool
+) -> None:
+    secret, plain = {"type": "str", "secret": True}, {"type": "str", "default": "none"}
+    size = {"default": 1}
+    job = await saved(database, parameters={"key": secret, "size": size})
+    given = StartRequest(Trigger.API, {"key": "hunter-two", "size": 2})
+    first = await database.write(lambda tx: runs.start(tx, ROOT, job.id, given, NOON))
+    key = secret if secret_now else plain
+    await saved(database, parameters={"key": key, "size": size})
+    again = await database.write(lambda tx: runs.again(tx, ROOT, first.id, NOON))
+    assert again.parameters == {"key": "hunter-two" if secret_now else "none", "size": 2}
+    assert "hunter-two" not in str(again.shown_parameters)
+
+
 @pytest.mark.parametrize("trigger", list(Trigger))
 async def test_a_run_that_began_by_itself_does_not_depend_on_who_made_its_job(
     database: Database, trigger: Trigger

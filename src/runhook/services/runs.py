@@ -126,7 +126,7 @@ def _told(run: Run) -> dict[str, Any]:
     """What the audit log says of a start."""
     facts = {
         "trigger": str(run.trigger),
-        "parameters": run.shown_parameters,
+        "parameters": audit.shortened(run.shown_parameters),
         "schedule": run.schedule_id,
         "scheduled_for": run.scheduled_for.isoformat() if run.scheduled_for else None,
         "caused_by": run.caused_by,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runhook.errors import SettingsError
-from runhook.settings import FIELDS, RUN_VARIABLES, env_name, load
+from runhook.settings import FIELDS, RUN_VARIABLES, env_name, load, proxies_of
 from tests.conftest import ROOT
 
 
@@ -44,6 +44,14 @@ def test_a_wrong_file_stops_the_start(tmp_path: Path, text: str, words: str) -> 
     with pytest.raises(SettingsError) as caught:
         load(environ={}, overrides={"server_data": tmp_path})
     assert words in caught.value.message
+
+
+def test_proxies_are_addresses_and_networks_and_nothing_else() -> None:
+    assert proxies_of(" 127.0.0.1, 10.1.0.0/16,::1 ,") == ["127.0.0.1", "10.1.0.0/16", "::1"]
+    assert proxies_of("") == []
+    for wrong in ("*", "localhost", "10.1.0.1/16"):
+        with pytest.raises(SettingsError, match="is no address and no network"):
+            proxies_of(wrong)
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:

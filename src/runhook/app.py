@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ from runhook.services import identities, links
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.services.site import Server, Site
-from runhook.settings import FIELDS, Settings, env_name, pools_of
+from runhook.settings import FIELDS, Settings, env_name, pools_of, proxies_of
 from runhook.signon.configuration import sign_on_of
 from runhook.store import sealed
 from runhook.store.database import Database, Transaction, sqlite_url
@@ -291,21 +291,25 @@ def serve(settings: Settings) -> None:
     )
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    proxies = proxies_of(settings.server_proxies)
     with (
         sole_server(settings.server_data),
         _listening(settings.server_host, settings.server_port) as listener,
     ):
         url = settings.server_url.rstrip("/") or _url_of(listener)
-        asyncio.run(_serve(compose(settings, url), listener, url))
+        asyncio.run(_serve(compose(settings, url), listener, url, proxies))
 
 
-async def _serve(parts: Runhook, listener: socket.socket, url: str) -> None:
+async def _serve(parts: Runhook, listener: socket.socket, url: str, proxies: Sequence[str]) -> None:
     config = uvicorn.Config(
         parts.application,
         http=BoundedProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",
+        # said in any case: uvicorn would believe 127.0.0.1, and so every run with network
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=",".join(proxies),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )

@@ -10,7 +10,7 @@ from runhook.errors import Forbidden, Invalid
 from runhook.gate import address_of, session_of
 from runhook.model.people import NewPassword
 from runhook.services import links, passwords, sign_in
-from runhook.services.access import require_scope
+from runhook.services.access import require_scope, require_whole
 from runhook.services.sessions import Visit
 from runhook.services.sign_in import Claim
 
@@ -76,10 +76,12 @@ async def with_link(asked: Asked, token: str, password: str | None) -> str:
 async def change_password(asked: Asked, given: NewPassword) -> None:
     """The caller's own password; every other session of theirs ends.
 
-    Invalid if `current` does not fit, TooManyRequests after too many wrong ones; an account that
-    has no password yet needs no current one.
+    Forbidden to a token with a scope, whatever it says, before any password is compared. Invalid if
+    `current` does not fit, TooManyRequests after too many wrong ones; an account that has no
+    password yet needs no current one.
     """
     caller, keys, now = asked.caller, asked.server.keys, asked.now
+    require_whole(caller)
     require_scope(caller, "user:token")
     _require_passwords(asked)
     passwords.require_good(given.new, caller.name)

@@ -48,6 +48,8 @@ _PUBLIC_PATH = re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(p)) f
 SESSION_COOKIE = "runhook_session"
 SECURE_SESSION_COOKIE = "__Host-runhook_session"
 SIGN_IN = "/dash/sign-in"
+POLICY_VIOLATION = 1008
+"""The code that closes a websocket which may not be (RFC 6455, section 7.4.1)."""
 AUTHORIZATION = re.compile(r"^(token|bearer)\s+(\S+)\s*$", re.IGNORECASE)
 
 
@@ -62,7 +64,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._other(scope, receive, send)
             return
 
         safe = defences.headers(self.server.https)
@@ -83,6 +85,14 @@ class Gate:
             await _refusal(request, error)(scope, receive, send_safely)
         else:
             await self.app(scope, receive, send_safely)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is no request: the server's own start and end pass, a websocket is closed (nobody
+        was asked who they are), and what we do not know comes to nothing."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
     async def _admit(self, request: Request) -> None:
         """Put the caller into the request's state; raise unless there is one or none is needed."""

@@ -8,6 +8,7 @@ Only `app` and `cli` read this module.
 
 import dataclasses
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -57,6 +58,12 @@ class Settings:
         "",
         "More names that the server answers to, such as jobs, jobs.internal; *: to any (then a "
         "foreign site can reach it through a browser inside).",
+    )
+    server_proxies: str = _setting(
+        "server",
+        "",
+        "Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are "
+        "believed, such as 127.0.0.1, 10.1.0.0/16; empty: nobody's.",
     )
     server_organization: str = _setting(
         "server", "main", "The organisation in owner names such as main/admin."
@@ -202,6 +209,20 @@ def pools_of(text: str) -> dict[str, int]:
             )
         pools[name] = int(places)
     return pools
+
+
+def proxies_of(text: str) -> list[str]:
+    """`127.0.0.1, 10.1.0.0/16` → each of them. SettingsError for anything else."""
+    proxies = [part.strip() for part in text.split(",") if part.strip()]
+    for each in proxies:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            raise SettingsError(
+                f"cannot start: {PREFIX}SERVER_PROXIES: {each!r} is no address and no network; "
+                "write 127.0.0.1, 10.1.0.0/16"
+            ) from None
+    return proxies
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from runhook.api.audit import COLUMNS, _cell
 from runhook.api.call import PUBLIC, Route
 from runhook.api.routes import ROUTES
 from tests.api.hook_sender import Hook
-from tests.conftest import Api, _maker
+from tests.conftest import Api, MakeServer, _maker
 
 SECRET = "xyzzy-never-in-the-log"
 HOST_KEY = (
@@ -434,3 +434,17 @@ def test_a_webhooks_start_says_which_and_from_where(world: World) -> None:
     assert (entry["user_name"], entry["via"]) == ("webhook pushed", "webhook")
     assert entry["address"] == "127.0.0.1"
     assert entry["after"] == {"trigger": "webhook"}
+
+
+@pytest.mark.parametrize(("proxies", "told"), [("", "127.0.0.1"), ("127.0.0.1", "192.0.2.77")])
+def test_a_forwarded_address_is_believed_of_a_named_proxy_only(
+    make_server: MakeServer, proxies: str, told: str
+) -> None:
+    server = make_server(RUNHOOK_SERVER_PROXIES=proxies).start()
+    api = Api(server, server.token())
+    headers = {"X-Forwarded-For": "192.0.2.77", "X-Forwarded-Proto": "https"}
+    made = api.request("POST", "/api/tokens", json={"description": "from afar"}, headers=headers)
+    assert made.status_code == 201
+    entries = api.request("GET", "/api/audit").json()["entries"]
+    (entry,) = (each for each in entries if each["action"] == "token.created")
+    assert entry["address"] == told

@@ -167,3 +167,16 @@ def test_where_people_sign_in_through_their_provider_only_passwords_open_nothing
     change = api.request("POST", "/api/user/password", json={"new": PASSWORD})
     assert change.status_code == 403
     assert "switched off" in change.json()["message"]
+
+
+def test_a_token_with_a_scope_is_refused_before_its_guess_is_compared_or_counted(
+    shared_api: Api,
+) -> None:
+    person = shared_api.person("guessed")
+    wanted = {"description": "guesses", "scope": "user:token"}
+    made = person.request("POST", "/api/tokens", json=wanted).json()
+    scoped = Api(shared_api.server, made["access_token"])
+    for guess in ("wrong " * 3, PASSWORD) * 12:
+        body = {"current": guess, "new": "another " + PASSWORD}
+        assert scoped.request("POST", "/api/user/password", json=body).status_code == 403
+    assert sign_in(shared_api, "guessed", PASSWORD).status_code == 204

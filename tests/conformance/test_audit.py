@@ -14,6 +14,7 @@ from runhook.model.job import JobSpec
 from runhook.model.run import Trigger
 from runhook.services import audit, jobs, runs
 from runhook.services.audit_query import wanted_of
+from runhook.services.runs import StartRequest
 from runhook.store.audit import Entry, Wanted, newest_first, newest_id
 from runhook.store.database import Database, Transaction
 from runhook.store.jobs import list_schedules
@@ -46,6 +47,26 @@ async def read(database: Database, caller: Caller = ROOT, **query: str) -> list[
 
 def numbers(entries: Sequence[Entry]) -> list[int]:
     return [int(entry.object_id, 16) for entry in entries]
+
+
+async def test_of_long_values_the_log_keeps_the_beginning(database: Database) -> None:
+    text = "é" * 10_000
+    parameters = {"text": {"type": "str"}, "size": {"default": 1}}
+    spec = {"name": "long", "command": "true", "parameters": parameters}
+    job = await database.write(lambda tx: jobs.create(tx, ADA, jobs.parse_spec(spec), NOON))
+    request = StartRequest(Trigger.API, {"text": text, "size": 2})
+    run = await database.write(lambda tx: runs.start(tx, ADA, job.id, request, NOON))
+    longer = jobs.parse_spec({**spec, "command": f"echo {text}"})
+    await database.write(lambda tx: jobs.change(tx, ADA, job.id, longer, NOON))
+    await database.write(lambda tx: jobs.delete(tx, ADA, job.id, NOON, allow_active=True))
+    assert run.parameters["text"] == text
+    entries = await read(database)
+    (started,) = (each.after for each in entries if each.action == "run.started")
+    assert started["parameters"]["size"] == 2
+    assert started["parameters"]["text"].endswith("… (cut: 10002 characters in all)")
+    (changed,) = (each for each in entries if each.action == "job.changed")
+    assert changed.before == {"command": "true"}
+    assert all(len(str(each.before) + str(each.after)) < 3000 for each in entries)
 
 
 @pytest.mark.parametrize(

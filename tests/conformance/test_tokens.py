@@ -184,6 +184,26 @@ async def test_a_token_makes_none_that_may_more(database: Database, caller: Call
         await database.write(lambda tx: identities.make_sign_in_link(tx, limited, NOON))
 
 
+@pytest.mark.parametrize(("wanted", "hours"), [(None, 1), (7200, 1), (1800, 0.5)])
+async def test_a_token_makes_none_that_outlives_it(
+    database: Database, caller: Caller, wanted: int | None, hours: float
+) -> None:
+    first = await make(database, caller, Wanted("an hour", expires_in=3600))
+    held = await holder(database, first.access)
+    second = await make(database, held, Wanted("longer", expires_in=wanted))
+    assert second.token.expires_at == NOON + hours * HOUR
+    third = await make(database, await holder(database, second.access), Wanted("the third"))
+    assert third.token.expires_at == NOON + hours * HOUR
+    with pytest.raises(Unauthorized, match="expired"):
+        await holder(database, third.access, NOON + HOUR)
+    with pytest.raises(Invalid) as refused:
+        await make(database, held, BOTH)
+    assert list(refused.value.details) == ["refresh_expires_in"]
+    endless = await make(database, caller, Wanted("endless"))
+    free = await make(database, await holder(database, endless.access), BOTH)
+    assert free.token.refresh_expires_at == NOON + 2 * HOUR
+
+
 async def test_only_a_user_token_opens_a_session(database: Database, caller: Caller) -> None:
     made = await make(database, caller, Wanted("everything"))
     for token, opens in ((made.access, False), (KEYS.user_token(caller.user_id, 0), True)):

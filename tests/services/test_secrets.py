@@ -11,13 +11,13 @@ from sqlalchemy import delete, select, update
 
 from runhook.errors import Conflict, Forbidden, Invalid, NotFound, RunhookError
 from runhook.keys import Keys
-from runhook.model.access import RUN_SCOPES, Caller, Role, User
+from runhook.model.access import RUN_SCOPES, Caller, Group, Role, User
 from runhook.model.job import Job, JobSpec
 from runhook.model.secret import NewSecret, SecretAttachment, SecretChange, SecretInfo
 from runhook.ring import Ring
 from runhook.services import jobs, secrets
 from runhook.services.validation import field_errors
-from runhook.store import identities
+from runhook.store import identities, people
 from runhook.store import jobs as job_rows
 from runhook.store.database import Database, Transaction, sqlite_url
 from runhook.store.schema import prepare
@@ -42,6 +42,7 @@ def tx(tmp_path: Path) -> Iterator[Transaction]:
         for caller in (ADA, EVE):
             user = User(caller.user_id, caller.name, caller.owner)
             identities.insert_user(opened, user, caller.name, NOON)
+        people.insert_group(opened, Group("d" * 32, "team", TEAM, "", NOON))
         yield opened
     database.close()
 
@@ -71,6 +72,12 @@ def given(tx: Transaction, job: Job) -> secrets.RunSecrets:
     version = job_rows.get_version(tx, job.id, job.version)
     assert version
     return secrets.for_run(tx, KEYS, job, version)
+
+
+def test_a_secret_cannot_belong_to_an_owner_that_is_not_there(tx: Transaction) -> None:
+    with pytest.raises(NotFound, match="no owner main/nobody"):
+        add(tx, replace(ADA, admin=True), owner="main/nobody")
+    assert add(tx, replace(ADA, admin=True), owner=TEAM).owner == TEAM
 
 
 def test_a_run_is_given_the_values_and_nothing_else_shows_them(tx: Transaction) -> None:

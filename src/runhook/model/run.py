@@ -55,6 +55,10 @@ class Trigger(StrEnum):
     JOB = "job"
 
 
+PERSONAL = frozenset({Trigger.API, Trigger.WEB, Trigger.CLI, Trigger.BACKFILL})
+"""The triggers that somebody pulls; by the others a job starts by itself."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One request to run a job, with its parameters and outcome.

@@ -4,7 +4,8 @@ An admin of an owner reads what was done to the owner's things, an administrator
 what was done to the server.
 """
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,8 @@ from runhook.store.database import Transaction
 
 AUTOMATIC = frozenset({"schedule", "webhook", "another job"})
 """Credentials of nobody in particular: what acts is not the account that it acts for."""
+LONGEST_VALUE = 1024
+"""Characters of JSON that one value may take in an entry: entries stay, so they are small."""
 BATCH = 500
 """Entries of an export that are read at a time."""
 
@@ -56,6 +59,19 @@ def record(
         after=after,
     )
     audit.append(tx, entry)
+
+
+def shortened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as an entry may hold them: of one whose JSON is long the beginning, as text, and a
+    word that it was cut."""
+    return {name: _shortened(value) for name, value in values.items()}
+
+
+def _shortened(value: Any) -> Any:
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= LONGEST_VALUE:
+        return value
+    return f"{text[:LONGEST_VALUE]}… (cut: {len(text)} characters in all)"
 
 
 def record_run(

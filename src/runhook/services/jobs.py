@@ -76,7 +76,7 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
     _require_free(tx, owner, spec.name)
     job = jobs.insert_job(tx, owner, spec, user_id=caller.user_id, now=now)
     jobs.replace_schedules(tx, job.id, spec.rules, now)
-    _record(tx, caller, "job.created", job, now, after=_told(spec))
+    _record(tx, caller, "job.created", job, now, after=audit.shortened(_told(spec)))
     return job
 
 
@@ -128,7 +128,7 @@ def delete(
         if runs.wish_cancelled(tx, run, now, reason):
             audit.record_run(tx, caller, "run.cancelled", run, job, now, {"reason": reason})
     jobs.mark_deleted(tx, job.id, now)
-    _record(tx, caller, "job.deleted", job, now, before=_told(job.spec))
+    _record(tx, caller, "job.deleted", job, now, before=audit.shortened(_told(job.spec)))
 
 
 def pause(tx: Transaction, caller: Caller, job_id: str, paused: bool, now: datetime) -> Job:
@@ -267,7 +267,7 @@ def _difference(old: JobSpec, new: JobSpec) -> tuple[dict[str, Any], dict[str, A
         fields[0][VARIABLES], fields[1][VARIABLES] = _only_different(
             fields[0][VARIABLES] or {}, fields[1][VARIABLES] or {}
         )
-    return fields
+    return audit.shortened(fields[0]), audit.shortened(fields[1])
 
 
 def _only_different(

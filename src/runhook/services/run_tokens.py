@@ -7,6 +7,7 @@ from datetime import datetime
 from runhook.keys import Keys
 from runhook.model.access import Caller
 from runhook.model.job import Job
+from runhook.model.run import PERSONAL
 from runhook.services import audit, jobs
 from runhook.services.scopes import require_run_scope, scopes_of_run
 from runhook.store import attempts, people, runs
@@ -67,14 +68,16 @@ def change_scope(
 def caller_of(tx: Transaction, keys: Keys, token: str) -> Caller | None:
     """Who holds this run token: a run acts for its job's owner, within its scope, until its attempt
     has finished or the job's tokens are rotated, or until the person whose job it is, or who
-    started it, may not sign in any more. None if it opens nothing."""
+    started it, may not sign in any more. Of a run that began by itself nobody is the starter: it
+    does not depend on who made the job. None if it opens nothing."""
     claim = keys.attempt_of(token)
     attempt = attempts.get_attempt(tx, claim[0]) if claim else None
     run = runs.get_run(tx, attempt.run_id) if attempt and attempt.finished_at is None else None
     job = rows.get_job(tx, run.job_id) if run else None
     if claim is None or run is None or job is None or job.token_rotation != claim[1]:
         return None
-    if not people.may_act(tx, job.owner, run.started_by):
+    starter = run.started_by if run.trigger in PERSONAL else None
+    if not people.may_act(tx, job.owner, starter):
         return None
     return Caller(
         user_id=run.started_by or "",

@@ -126,7 +126,7 @@ def _told(run: Run) -> dict[str, Any]:
     """What the audit log says of a start."""
     facts = {
         "trigger": str(run.trigger),
-        "parameters": run.shown_parameters,
+        "parameters": audit.shortened(run.shown_parameters),
         "schedule": run.schedule_id,
         "scheduled_for": run.scheduled_for.isoformat() if run.scheduled_for else None,
         "caused_by": run.caused_by,
@@ -150,12 +150,14 @@ def _made_before(
 
 def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
     """Start the job of a run once more, as it is defined now, with the run's logical time, and with
-    its parameters as far as they are still declared."""
+    its parameters as far as they are still declared, and as far as they would not show a value that
+    was secret in the run."""
     before = get(tx, caller, run_id)
     job = get_job(tx, caller, before.job_id, "jobs:start")
-    declared = job.spec.parameters or {}
-    kept = {name: value for name, value in before.parameters.items() if name in declared}
-    request = StartRequest(Trigger.WEB, kept, scheduled_for=before.scheduled_for)
+    uncovered = set(before.secret_parameters or ()) - set(job.spec.contract.secrets)
+    kept = (job.spec.parameters or {}).keys() - uncovered
+    values = {name: value for name, value in before.parameters.items() if name in kept}
+    request = StartRequest(Trigger.WEB, values, scheduled_for=before.scheduled_for)
     return start(tx, caller, job.id, request, now)
 
 

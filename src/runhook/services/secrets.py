@@ -26,6 +26,7 @@ from runhook.model.secret import (
 from runhook.ring import Ring
 from runhook.services import audit
 from runhook.services.access import require, require_scope, visible_owners
+from runhook.services.members import require_owner
 from runhook.store import identities, jobs, secrets
 from runhook.store.database import Transaction
 from runhook.store.jobs import JobVersion
@@ -53,9 +54,11 @@ def notices(value: str | None) -> list[str]:
 
 
 def add(tx: Transaction, keys: Keys, caller: Caller, new: NewSecret, now: datetime) -> SecretInfo:
-    """Keep a new secret. Conflict if its owner has one of that name."""
+    """Keep a new secret. Conflict if its owner has one of that name, NotFound if there is no such
+    owner."""
     owner = owner_name(new.owner) or caller.owner
     require(caller, "secrets:write", owner, what=f"owner {owner}")
+    require_owner(tx, caller, owner)
     info = SecretInfo(new_id(), owner, new.name, new.access, now, now, caller.user_id)
     if not secrets.insert_secret(tx, info, keys.encrypt(new.value, _context(info))):
         raise _taken(owner, new.name)

@@ -40,19 +40,25 @@ class Issued:
 
 
 def make(tx: Transaction, caller: Caller, wanted: Wanted, now: datetime) -> Issued:
-    """A token for the caller's own account, never with a wider scope than the caller's."""
+    """A token for the caller's own account, never with a wider scope than the caller's. Made with a
+    named token that expires, it expires no later, and cannot be refreshed: Invalid if asked to."""
     require_scope(caller, "user:token")
     try:
         scope = checked_scope(wanted.scope, caller.scopes)
     except ValueError as error:
         raise Invalid("cannot make this token", details={"scope": str(error)}) from None
+    latest = _latest_end(tx, caller)
+    if latest and wanted.refresh_expires_in is not None:
+        sentence = "a token that expires makes none that can be refreshed: it would be outlived"
+        raise Invalid("cannot make this token", details={"refresh_expires_in": sentence})
+    ends = [each for each in (after(now, wanted.expires_in), latest) if each]
     token = Token(
         id=new_id(),
         user_id=caller.user_id,
         description=wanted.description,
         scope=scope,
         created_at=now,
-        expires_at=after(now, wanted.expires_in),
+        expires_at=min(ends, default=None),
         refresh_expires_at=after(now, wanted.refresh_expires_in),
         lasts_seconds=wanted.expires_in,
         refresh_lasts_seconds=wanted.refresh_expires_in,
@@ -62,6 +68,12 @@ def make(tx: Transaction, caller: Caller, wanted: Wanted, now: datetime) -> Issu
     tokens.insert_token(tx, token, issued.access, issued.refresh)
     _record(tx, caller, "token.created", token, now, _told(token))
     return issued
+
+
+def _latest_end(tx: Transaction, caller: Caller) -> datetime | None:
+    """When the named token that the caller holds expires; None if it never does, or is none."""
+    held = tokens.get_token(tx, caller.token_id) if caller.token_id else None
+    return held.expires_at if held else None
 
 
 def make_for_job(tx: Transaction, caller: Caller, job_id: str, now: datetime) -> Issued:

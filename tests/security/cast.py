@@ -14,6 +14,7 @@ from tests.conftest import Api
 GROUP = "main/crew"
 FOREIGN = "main/elsewhere"
 HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+JOB, RUN = "/dash/resources/job/{job_id}", "/dash/runs/{run_id}"
 number = count(1)
 
 
@@ -93,6 +94,7 @@ class Cast:
         return {"job_id": job, "secret_attachment_id": made["id"]}
 
     def _group_id(self, owner: str) -> str:
+        self._job_id(owner)  # a group that owns something cannot be deleted under the other tests
         return owner.rpartition("/")[2]
 
     def _user_id(self, owner: str) -> str:
@@ -158,6 +160,31 @@ def body_of(method: str, path: str, owner: str) -> Any:
     return bodies.get((method, path))
 
 
+def form_of(cast: Cast, path: str, owner: str) -> dict[str, str]:
+    """What is typed into the form that goes to that page, for things of that owner: what could
+    succeed for those who may."""
+    new = next(number)
+    forms: dict[str, dict[str, str]] = {
+        "/dash/jobs/new": {"name": f"job-{new}", "owner": owner, "command": "true"},
+        f"{JOB}/pause": {"paused": "yes"},
+        f"{JOB}/backfill": {"from": "2026-01-01T00:00", "until": "2026-01-01T00:01"},
+        f"{JOB}/edit": {"name": f"job-{new}", "command": "true", "overlap": "allow"},
+        f"{RUN}/pin": {"pinned": "yes"},
+        "/dash/git/credentials": {
+            name: text for name, text in credential(owner).items() if name != "owner"
+        },
+        "/dash/secrets": {"name": f"s-{new}", "owner": owner, "value": "a long value"},
+        "/dash/secrets/{secret_id}": {"value": "another long value"},
+        "/dash/people/users": {"username": f"new-{new}"},
+        "/dash/people/users/{user_id}": {"do": "disable"},
+        "/dash/people/groups": {"groupname": f"group-{new}"},
+        "/dash/people/groups/{group_id}": {"description": f"changed {new}"},
+    }
+    if path.endswith("/members"):
+        return {"name": cast.thing("user_id", owner), "role": "viewer"}
+    return forms.get(path, {})
+
+
 def status_of(caller: Api, method: str, path: str, body: object) -> int:
     """The status of a call, without waiting for what is streamed."""
     with caller.request(method, path, json=body, stream=True, allow_redirects=False) as answer:
@@ -172,3 +199,38 @@ def sessions_of(caller: Api) -> requests.Session:
     answer = session.post(url, data={"token": caller.token}, headers=headers, timeout=20)
     assert answer.ok, answer.text
     return session
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Somebody who is signed in and sends the forms that pages send."""
+
+    url: str
+    session: requests.Session
+    csrf: str
+
+    @classmethod
+    def of(cls, caller: Api) -> "Browser":
+        session, url = sessions_of(caller), caller.server.url
+        token = re.search(
+            r'name="csrf" value="([0-9a-f]+)"', session.get(f"{url}/dash", timeout=20).text
+        )
+        assert token
+        return cls(url, session, token[1])
+
+    def status(self, method: str, path: str, form: dict[str, str]) -> int:
+        """The status of a page, without waiting for what is streamed."""
+        typed = {"csrf": self.csrf, **form} if method == "POST" else None
+        with self.session.request(
+            method,
+            self.url + path,
+            data=typed,
+            headers={"Origin": self.url},
+            allow_redirects=False,
+            stream=True,
+            timeout=20,
+        ) as answer:
+            return answer.status_code
+
+    def text(self, path: str) -> str:
+        return self.session.get(self.url + path, timeout=20).text

@@ -1,7 +1,7 @@
 """Every role against every route, on one's own things, a group's and foreign ones: made from the
 tables of routes, so that a route that is not what its row says, or that forgets to ask, fails."""
 
-import re
+from typing import NamedTuple
 
 import pytest
 
@@ -10,7 +10,7 @@ from runhook.api.routes import ROUTES
 from runhook.model.access import ACCOUNT_ACTIONS, ACTIONS, ROLE_OF, SERVER_ACTIONS, Role
 from runhook.web.pages import PAGES
 from tests.conftest import Api
-from tests.security.cast import FOREIGN, GROUP, Cast, body_of, sessions_of, status_of
+from tests.security.cast import FOREIGN, GROUP, Browser, Cast, body_of, form_of, status_of
 
 REFUSED = (401, 403, 404)
 CLOSED = [route for route in ROUTES if route.action != PUBLIC]
@@ -58,13 +58,18 @@ def test_no_route_is_outside_the_matrix() -> None:
 
 def judge(route: Route, role: Role | None, status: int) -> str | None:
     """What is wrong with that answer to somebody with that role on the thing."""
-    if role is None:
-        return None if status == 404 else "does not exist for a stranger"
-    if role.rank < ROLE_OF[route.action].rank:
-        return None if status == 403 else f"takes {ROLE_OF[route.action]}"
+    if role is None or role.rank < ROLE_OF[route.action].rank:
+        return judge_refusal(route.action, role, status)
     if status == 404 and route.path in MAY_BE_EMPTY:
         return None
     return None if status not in REFUSED and status < 500 else "is allowed"
+
+
+def judge_refusal(action: str, role: Role | None, status: int) -> str | None:
+    """What is wrong with that answer to somebody whose role does not go so far."""
+    if role is None:
+        return None if status == 404 else "does not exist for a stranger"
+    return None if status == 403 else f"takes {ROLE_OF[action]}"
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -133,31 +138,124 @@ def test_the_audit_log_is_for_admins_of_what_it_tells(cast: Cast, role: Role) ->
     assert asked.status_code in (403, 404)
 
 
-WRITES = [(path, action) for method, path, action, _ in PAGES if method == "POST"]
+class Page(NamedTuple):
+    """A row of the table of pages."""
+
+    method: str
+    path: str
+    action: str
+
+
+ROWS = [Page(method, path, action) for method, path, action, _ in PAGES]
+GUARDED = [page for page in ROWS if page.action in {*ROLE_OF, *SERVER_ACTIONS}]
+NAMED_IN_FORM = {("POST", "/dash/jobs/new"), ("POST", "/dash/secrets")}
+"""Forms without a thing in their address that say in a field whose the new one is to be."""
+OWN_PAGES = "/dash/account"
+"""Below this everything is the caller's own, whatever the action."""
+PAGES_OF_LISTS = {
+    *(("GET", "/dash"), ("GET", "/dash/git"), ("GET", "/dash/secrets"), ("GET", "/dash/people")),
+    ("GET", "/dash/audit"),
+}
+"""Whoever may look at anything may open them; what is in them is tested below."""
+EXEMPT = PAGES_OF_LISTS | {
+    ("GET", "/dash/live"),  # says that something changed, and nothing about what
+    ("GET", "/dash/jobs/new"),  # an empty form: everybody may make jobs of their own
+    ("POST", "/dash/git/credentials"),  # has no field for an owner: it is always one's own
+    ("POST", "/dash/account/members"),  # the same
+}
+"""Pages that are nobody's things in particular: open to everybody who is signed in."""
+
+
+def page_name(page: Page) -> str:
+    return f"{page.method} {page.path}"
+
+
+def names_a_thing(page: Page) -> bool:
+    return "{" in page.path or page[:2] in NAMED_IN_FORM
+
+
+JUDGED_BY_ROLE = [page for page in GUARDED if page.action in ROLE_OF and names_a_thing(page)]
+JUDGED_BY_SERVER = [page for page in GUARDED if page.action in SERVER_ACTIONS]
+
+
+@pytest.fixture(scope="module")
+def browsers(cast: Cast) -> dict[str, Browser]:
+    """By role, and the server's administrator."""
+    everybody = {**cast.people, "administrator": cast.admin}
+    return {name: Browser.of(person) for name, person in everybody.items()}
+
+
+def test_no_page_is_outside_the_matrix() -> None:
+    """A new page must name a thing, be the administrator's, or be exempt for a reason."""
+    judged = {page[:2] for page in [*JUDGED_BY_ROLE, *JUDGED_BY_SERVER]}
+    guarded = {page[:2] for page in GUARDED}
+    assert guarded - judged == EXEMPT
+    assert not judged & EXEMPT
+    assert judged >= NAMED_IN_FORM
+
+
+def judge_page(page: Page, role: Role | None, status: int) -> str | None:
+    """The same as for calls; and a form that is allowed is one that could be used."""
+    if role and role.rank >= ROLE_OF[page.action].rank:
+        return None if status in (200, 303, 409) else "is allowed"
+    return judge_refusal(page.action, role, status)
 
 
 @pytest.mark.parametrize("role", list(Role))
-@pytest.mark.parametrize(
-    ("path", "action"),
-    [each for each in WRITES if each[1] in ROLE_OF and re.search(r"\{(job|run)_id\}", each[0])],
-)
-def test_forms_hold_the_same_rules(cast: Cast, path: str, action: str, role: Role) -> None:
-    session = sessions_of(cast.people[role])
-    url = cast.people[role].server.url
-    page = session.get(f"{url}/dash", timeout=20).text
-    token = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
-    assert token
-    for owner, held in ((GROUP, role), (FOREIGN, None)):
-        answer = session.post(
-            url + cast.path(path, owner),
-            data={"csrf": token[1], "pinned": "yes", "paused": "yes"},
-            headers={"Origin": url},
-            allow_redirects=False,
-            timeout=20,
-        )
-        if held is None:
-            assert answer.status_code == 404
-        elif held.rank < ROLE_OF[action].rank:
-            assert answer.status_code == 403
-        else:
-            assert answer.status_code not in REFUSED
+@pytest.mark.parametrize("page", JUDGED_BY_ROLE, ids=page_name)
+def test_pages_hold_the_same_rules(
+    cast: Cast, browsers: dict[str, Browser], page: Page, role: Role
+) -> None:
+    owners: dict[str, Role | None] = {cast.own(role): Role.ADMIN}
+    if not page.path.startswith(OWN_PAGES):
+        owners |= {GROUP: role, FOREIGN: None}
+    if "{group_id}" in page.path:
+        owners.pop(cast.own(role))
+    wrong = {}
+    for owner, expected in owners.items():
+        path, form = cast.path(page.path, owner), form_of(cast, page.path, owner)
+        status = browsers[role].status(page.method, path, form)
+        problem = judge_page(page, expected, status)
+        if problem:
+            wrong[owner] = f"{status}, but it {problem}"
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", JUDGED_BY_SERVER, ids=page_name)
+def test_pages_that_concern_the_server_take_its_administrator(
+    cast: Cast, browsers: dict[str, Browser], page: Page
+) -> None:
+    for owner in (GROUP, FOREIGN):
+        path, form = cast.path(page.path, owner), form_of(cast, page.path, owner)
+        heard = {role: browsers[role].status(page.method, path, form) for role in Role}
+        assert heard == dict.fromkeys(Role, 403)
+        assert browsers["administrator"].status(page.method, path, form) in (200, 303)
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(EXEMPT))
+def test_pages_of_nobody_in_particular_open_for_everybody(
+    cast: Cast, browsers: dict[str, Browser], method: str, path: str
+) -> None:
+    form = form_of(cast, path, GROUP)
+    for role in Role:
+        assert browsers[role].status(method, path, form) not in REFUSED
+
+
+@pytest.mark.parametrize("path", sorted(path for _, path in PAGES_OF_LISTS))
+def test_pages_of_lists_hold_what_one_may_see_and_nothing_else(
+    cast: Cast, browsers: dict[str, Browser], path: str
+) -> None:
+    for owner in (FOREIGN, GROUP):
+        for kind in ("job_id", "credential_id", "secret_id"):
+            cast.thing(kind, owner)
+    text = browsers["admin"].text(path)
+    assert GROUP in text
+    assert FOREIGN not in text
+
+
+def test_a_foreign_job_is_not_found_by_its_name(cast: Cast, browsers: dict[str, Browser]) -> None:
+    for owner, found in ((GROUP, True), (FOREIGN, False)):
+        job = cast.thing("job_id", owner)
+        called = cast.admin.request("GET", f"/api/jobs/{job}").json()["name"]
+        text = browsers["admin"].text(f"/dash?name={called}")
+        assert (job in text) is found

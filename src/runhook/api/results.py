@@ -1,7 +1,6 @@
 """Handlers of what a run left: its result, its artifacts, its executed notebook."""
 
 import asyncio
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -42,15 +41,14 @@ async def result(call: Call) -> Response:
 async def list_artifacts(call: Call) -> Response:
     left = await _left(call)
 
-    def look() -> list[artifacts.Artifact]:
+    def look() -> artifacts.Listing:
         if left.attempt is None and not left.run.pruned_at:
-            return []
-        found = artifacts.listing(left.directory(call.server.site))
-        return list(islice(found, MOST_LISTED + 1))
+            return artifacts.Listing([], truncated=False)
+        return artifacts.listing(left.directory(call.server.site), MOST_LISTED)
 
     found = await asyncio.to_thread(look)
-    listed = [artifact_json(call.server, left.run.id, each) for each in found[:MOST_LISTED]]
-    return Json({"artifacts": listed, "truncated": len(found) > MOST_LISTED})
+    listed = [artifact_json(call.server, left.run.id, each) for each in found.files]
+    return Json({"artifacts": listed, "truncated": found.truncated})
 
 
 async def artifact(call: Call) -> Response:

@@ -34,7 +34,8 @@ def kept_by(left: Left, site: Site) -> Kept:
         text = json.dumps(results.value_of(left, site), indent=2, ensure_ascii=False)
     found = Listing([], truncated=False)
     if left.attempt and not left.run.pruned_at:
-        found = artifacts.listing(site.directory(left.attempt.id), MOST_SHOWN)
+        withheld = results.withheld(left, site)
+        found = artifacts.listing(left.directory(site), MOST_SHOWN, withheld)
     return Kept(
         None if text is None else text[:LONGEST_SHOWN].encode("utf-8", "replace").decode(),
         len(text or "") > LONGEST_SHOWN,

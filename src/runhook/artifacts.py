@@ -11,10 +11,12 @@ import math
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +26,16 @@ LARGEST_VALUE = 1024 * 1024
 BLOCK = 256 * 1024
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.ENXIO)
+DEEPEST = 64
+"""How many folders within each other are looked into."""
+MOST_FOLDERS = 20_000
+MOST_ENTRIES = 1_000_000
+MOST_PACKED = 100_000
+NOT_ALL = b"There are more artifacts than these: too many, or nested too deeply, for one archive."
 FIRST_YEAR, LAST_YEAR = 1980, 2107
+
+Withheld = Callable[[str], bool]
+"""Is the artifact at that path kept back? The path is as `os.fsdecode` gives it."""
 
 
 class NotThere(Exception):
@@ -84,38 +95,101 @@ def _finite(text: str) -> float:
     return value
 
 
-def listing(attempt: Path) -> Iterator[Artifact]:
-    """Every regular file of the attempt, by path; what goes while this looks is left out."""
-    folders: list[tuple[str, ...]] = [()]
-    while folders:
-        folder = folders.pop()
-        files, inner = _entries(attempt, folder)
-        yield from files
-        folders.extend(sorted(inner, reverse=True))
+@dataclass(frozen=True)
+class Listing:
+    """Files that were kept; `truncated` says that there are more than were looked for."""
+
+    files: list[Artifact]
+    truncated: bool
 
 
-def _entries(
-    attempt: Path, folder: tuple[str, ...]
-) -> tuple[list[Artifact], list[tuple[str, ...]]]:
-    """The files and the folders that stand in one."""
-    files: list[Artifact] = []
-    inner: list[tuple[str, ...]] = []
-    try:
-        descriptor = _descend(attempt, [FOLDER, *folder], directory=True)
-    except OSError:
-        return files, inner
-    try:
-        for name in sorted(os.listdir(descriptor)):
+def listing(attempt: Path, most: int, withheld: Withheld = lambda _: False) -> Listing:
+    """The regular files of the attempt, in each folder by name and before those of the folders in
+    it: at most so many, without those whose path is `withheld`. What goes while this looks is left
+    out. However the work nested its folders, this ends soon and keeps no descriptor."""
+    walk = _Walk(most, withheld)
+    walk.through(attempt)
+    return Listing(walk.files, walk.truncated)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One that is open; `inner` are the names of the folders in it that are still to be seen."""
+
+    descriptor: int
+    parts: tuple[str, ...]
+    inner: list[str]
+
+
+class _Walk:
+    """Depth first, with the folders on the way held open, so that each is opened once."""
+
+    def __init__(self, most: int, withheld: Withheld) -> None:
+        self.files: list[Artifact] = []
+        self.truncated = False
+        self._most, self._withheld = most, withheld
+        self._folders_left, self._entries_left = MOST_FOLDERS, MOST_ENTRIES
+        self._full = False
+
+    def through(self, attempt: Path) -> None:
+        """Look at everything beneath the attempt's folder of artifacts."""
+        way: list[_Folder] = []
+        try:
+            self._enter(way, lambda: _descend(attempt, [FOLDER], directory=True), ())
+            while way and not self._full:
+                here = way[-1]
+                if here.inner:
+                    name = here.inner.pop()
+                    opens = partial(os.open, name, OPEN | os.O_DIRECTORY, dir_fd=here.descriptor)
+                    self._enter(way, opens, (*here.parts, name))
+                else:
+                    os.close(way.pop().descriptor)
+        finally:
+            for folder in way:
+                os.close(folder.descriptor)
+
+    def _enter(self, way: list[_Folder], opens: Callable[[], int], parts: tuple[str, ...]) -> None:
+        """Open a folder and look at what stands in it; one that has gone is passed over."""
+        try:
+            way.append(_Folder(opens(), parts, []))
+            self._look(way[-1])
+        except OSError as error:
+            self.truncated |= error.errno not in GONE
+
+    def _look(self, folder: _Folder) -> None:
+        for name in self._names(folder):
             with suppress(FileNotFoundError):
-                facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                facts = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
                 if stat.S_ISDIR(facts.st_mode):
-                    inner.append((*folder, name))
+                    self._found_folder(folder, name)
                 elif stat.S_ISREG(facts.st_mode):
-                    at = datetime.fromtimestamp(max(0, min(facts.st_mtime, 2**37)), UTC)
-                    files.append(Artifact((*folder, name), facts.st_size, at))
-    finally:
-        os.close(descriptor)
-    return files, inner
+                    self._found_file((*folder.parts, name), facts)
+            if self._full:
+                return
+        folder.inner.reverse()
+
+    def _names(self, folder: _Folder) -> list[str]:
+        with os.scandir(folder.descriptor) as entries:
+            names = [entry.name for entry in islice(entries, self._entries_left)]
+            self.truncated |= next(entries, None) is not None
+        self._entries_left -= len(names)
+        return sorted(names)
+
+    def _found_folder(self, folder: _Folder, name: str) -> None:
+        if self._folders_left and len(folder.parts) < DEEPEST:
+            self._folders_left -= 1
+            folder.inner.append(name)
+        else:
+            self.truncated = True
+
+    def _found_file(self, parts: tuple[str, ...], facts: os.stat_result) -> None:
+        if self._withheld("/".join(parts)):
+            return
+        if len(self.files) == self._most:
+            self._full = self.truncated = True
+            return
+        at = datetime.fromtimestamp(max(0, min(facts.st_mtime, 2**37)), UTC)
+        self.files.append(Artifact(parts, facts.st_size, at))
 
 
 def open_file(attempt: Path, path: bytes) -> tuple[int, os.stat_result]:
@@ -165,11 +239,14 @@ def _not_there(error: OSError) -> Exception:
     return NotThere("there is nothing") if error.errno in GONE else error
 
 
-def zipped(attempt: Path) -> Iterator[bytes]:
-    """All artifacts as a ZIP archive, piece by piece as it is made: one block is in memory."""
+def zipped(attempt: Path, withheld: Withheld = lambda _: False) -> Iterator[bytes]:
+    """The artifacts as a ZIP archive, piece by piece as it is made: one block is in memory. If they
+    are not all in it, the archive's comment says so."""
+    found = listing(attempt, MOST_PACKED, withheld)
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for artifact in listing(attempt):
+        archive.comment = NOT_ALL if found.truncated else b""
+        for artifact in found.files:
             for _ in _pack(archive, attempt, artifact):
                 yield sink.taken()
     yield sink.taken()

@@ -1,6 +1,9 @@
 """What a run left, over the API: result, artifacts, notebook; and starts that are waited for."""
 
 import io
+import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -291,3 +294,92 @@ def test_the_executed_notebook_is_given_while_it_runs_and_after(
     other = shared_api.finished(shared_api.start(command)["id"])
     refused = shared_api.request("GET", f"/api/runs/{other['id']}/notebook")
     assert (refused.status_code, "it ran a command" in refused.text) == (404, True)
+
+
+NOTEBOOK = r"""
+import os, pathlib, time
+folder = pathlib.Path(os.environ["RUNHOOK_ARTIFACTS"], "deep")
+folder.mkdir()
+text = '{"cells": [], "metadata": {"told": "%s"}, "nbformat": 4, "nbformat_minor": 5}'
+(folder / "told.ipynb").write_text(text % os.environ["told"])
+(folder / "other.txt").write_text("open")
+meeting = pathlib.Path(os.environ["meeting"])
+(meeting / "begun").touch()
+while not (meeting / "go").exists():
+    time.sleep(0.02)
+"""
+WRITES_NOTEBOOK = f"python - <<'END'\n{NOTEBOOK}\nEND"
+HIDDEN = "hunter-and-gatherer"
+
+
+def begun_with_secret(api: Api, meeting: Path, kind: str) -> str:
+    """A run that has written a notebook with its secret in it and now waits for `go`."""
+    parameters: dict[str, object] = {"meeting": str(meeting)}
+    spec: dict[str, object] = {"parameters": parameters}
+    given: dict[str, str] = {}
+    if kind == "attached":
+        made = {"name": f"told-{meeting.name}", "value": HIDDEN}
+        assert api.request("POST", "/api/secrets", json=made).status_code == 201
+        place = {"location": "told", "attachment_type": "environment_variable"}
+        spec["secrets"] = [{**place, "name": made["name"]}]
+    elif kind == "parameter":
+        parameters["told"] = {"type": "str", "secret": True}
+        given = {"told": HIDDEN}
+    else:
+        parameters["told"] = HIDDEN
+    job = api.apply(name=f"writes-notebook-{kind}", command=WRITES_NOTEBOOK, **spec)
+    run = api.start(job, json={"parameters": given})
+    limit = time.monotonic() + 60
+    while not (meeting / "begun").exists():
+        assert time.monotonic() < limit, api.log(run["id"])
+        threading.Event().wait(0.02)
+    return str(run["id"])
+
+
+def given_out(api: Api, run_id: str) -> tuple[set[str], set[str], requests.Response]:
+    """What is listed, what is packed, and the answer to who asks for the notebook."""
+    base = f"/api/runs/{run_id}/artifacts"
+    listed = {each["path"] for each in api.request("GET", base).json()["artifacts"]}
+    with zipfile.ZipFile(io.BytesIO(api.request("GET", f"{base}.zip").content)) as packed:
+        names = set(packed.namelist())
+    return listed, names, api.request("GET", f"{base}/deep/told.ipynb")
+
+
+BOTH = {"deep/told.ipynb", "deep/other.txt"}
+
+
+@pytest.mark.parametrize("kind", ["attached", "parameter"])
+def test_a_notebook_of_work_with_secrets_is_given_once_it_is_masked(
+    shared_api: Api, meeting: Path, kind: str
+) -> None:
+    run = begun_with_secret(shared_api, meeting, kind)
+    listed, packed, answer = given_out(shared_api, run)
+    assert (listed, packed, answer.status_code) == ({"deep/other.txt"}, {"deep/other.txt"}, 404)
+    assert "given out when they are masked" in answer.json()["message"]
+    strange = shared_api.request("GET", f"/api/runs/{run}/artifacts/deep%2Ftold%2Eipynb")
+    assert strange.status_code == 404
+    (meeting / "go").touch()
+    assert shared_api.finished(run)["state"] == "succeeded"
+    listed, packed, answer = given_out(shared_api, run)
+    assert (listed, packed, answer.status_code) == (BOTH, BOTH, 200)
+    assert answer.json()["metadata"] == {"told": "***"}
+
+
+def test_a_notebook_of_work_without_secrets_is_given_at_once(
+    shared_api: Api, meeting: Path
+) -> None:
+    run = begun_with_secret(shared_api, meeting, "open")
+    listed, packed, answer = given_out(shared_api, run)
+    (meeting / "go").touch()
+    assert (listed, packed, answer.status_code) == (BOTH, BOTH, 200)
+    assert shared_api.finished(run)["state"] == "succeeded"
+
+
+def test_a_notebook_that_was_never_masked_is_never_given(shared_api: Api, meeting: Path) -> None:
+    run = begun_with_secret(shared_api, meeting, "attached")
+    place = attempt_directory(shared_api, run)
+    os.kill(json.loads((place / "runner.json").read_text())["pid"], signal.SIGKILL)
+    assert shared_api.finished(run)["state"] == "lost"
+    listed, packed, answer = given_out(shared_api, run)
+    assert (listed, packed, answer.status_code) == ({"deep/other.txt"}, {"deep/other.txt"}, 404)
+    assert "ended without a result" in answer.json()["message"]

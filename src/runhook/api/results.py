@@ -1,8 +1,7 @@
 """Handlers of what a run left: its result, its artifacts, its executed notebook."""
 
 import asyncio
-from itertools import islice
-from pathlib import Path
+import os
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +15,7 @@ from runhook.artifacts import NotThere
 from runhook.errors import NotFound
 from runhook.services import results
 from runhook.services.results import Left
+from runhook.services.site import Site
 
 MOST_ATTEMPTS = 10_000
 MOST_LISTED = 10_000
@@ -29,10 +29,6 @@ async def _left(call: Call) -> Left:
     return await call.read(lambda tx: results.left_by(tx, call.caller, run_id, number))
 
 
-async def _directory(call: Call) -> Path:
-    return (await _left(call)).directory(call.server.site)
-
-
 async def result(call: Call) -> Response:
     """The value, as it is."""
     left = await _left(call)
@@ -42,31 +38,37 @@ async def result(call: Call) -> Response:
 async def list_artifacts(call: Call) -> Response:
     left = await _left(call)
 
-    def look() -> list[artifacts.Artifact]:
+    def look() -> artifacts.Listing:
         if left.attempt is None and not left.run.pruned_at:
-            return []
-        found = artifacts.listing(left.directory(call.server.site))
-        return list(islice(found, MOST_LISTED + 1))
+            return artifacts.Listing([], truncated=False)
+        site = call.server.site
+        return artifacts.listing(left.directory(site), MOST_LISTED, results.withheld(left, site))
 
     found = await asyncio.to_thread(look)
-    listed = [artifact_json(call.server, left.run.id, each) for each in found[:MOST_LISTED]]
-    return Json({"artifacts": listed, "truncated": len(found) > MOST_LISTED})
+    listed = [artifact_json(call.server, left.run.id, each) for each in found.files]
+    return Json({"artifacts": listed, "truncated": found.truncated})
 
 
 async def artifact(call: Call) -> Response:
     raw = call.request.scope["raw_path"].split(b"/", BEFORE_PATH)[-1]
-    return await _file(call, await _directory(call), unquote_to_bytes(raw))
+    return await _file(call, await _left(call), unquote_to_bytes(raw))
 
 
 async def notebook(call: Call) -> Response:
     left = await _left(call)
-    path = results.executed_notebook(left)
-    return await _file(call, left.directory(call.server.site), path)
+    return await _file(call, left, results.executed_notebook(left))
 
 
-async def _file(call: Call, directory: Path, path: bytes) -> Response:
+def _open(left: Left, site: Site, path: bytes) -> tuple[int, os.stat_result]:
+    """NotThere, and why, if there is no such artifact or it is not given out."""
+    if results.withheld(left, site)(os.fsdecode(path)):
+        raise NotThere(results.why_withheld(left))
+    return artifacts.open_file(left.directory(site), path)
+
+
+async def _file(call: Call, left: Left, path: bytes) -> Response:
     try:
-        descriptor, facts = await asyncio.to_thread(artifacts.open_file, directory, path)
+        descriptor, facts = await asyncio.to_thread(_open, left, call.server.site, path)
     except NotThere as error:
         what = path.decode("utf-8", "replace")[:200]
         raise NotFound(
@@ -79,14 +81,16 @@ async def _file(call: Call, directory: Path, path: bytes) -> Response:
 
 async def archive(call: Call) -> Response:
     """All of them as one ZIP, made while it is sent."""
-    directory = await _directory(call)
+    left, site = await _left(call), call.server.site
+    directory = left.directory(site)
+    withheld = await asyncio.to_thread(results.withheld, left, site)
     name = f"run-{call.path('run_id')}.zip"
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
-    body = artifacts.zipped(directory)
+    body = artifacts.zipped(directory, withheld)
     return StreamingResponse(body, media_type="application/zip", headers=headers)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runhook import artifacts
-from runhook.artifacts import NotThere
+from runhook.artifacts import NotThere, Withheld
 from runhook.errors import NotFound
 from runhook.model.access import Caller
 from runhook.model.run import TERMINAL, Attempt, Run
@@ -20,12 +20,13 @@ LATER = "Ask again when it has ended; a start with ?wait=30 waits for it."
 
 @dataclass(frozen=True)
 class Left:
-    """A run, the attempt that is asked for (None: there is none yet), and the notebook that its
-    definition names."""
+    """A run, the attempt that is asked for (None: there is none yet), the notebook that its
+    definition names, and whether the work was given secrets."""
 
     run: Run
     attempt: Attempt | None
     notebook: str | None
+    secrets: bool
 
     def directory(self, site: Site) -> Path:
         """Where the attempt's files are. NotFound if there are none, and why."""
@@ -46,7 +47,32 @@ def left_by(tx: Transaction, caller: Caller, run_id: str, number: int = 0) -> Le
     if number and not chosen:
         raise NotFound(f"run {run.id} has no attempt {number}")
     notebook = version.spec.notebook if version else None
-    return Left(run, chosen[-1] if chosen else None, notebook)
+    secrets = bool(version is None or version.spec.secrets or run.secret_parameters)
+    return Left(run, chosen[-1] if chosen else None, notebook, secrets)
+
+
+def withheld(left: Left, site: Site) -> Withheld:
+    """Which artifacts are not given out: notebooks that work with secrets wrote, until the runner
+    has masked them, which it has when there is a result. Of an attempt that was lost without one
+    they never are. The notebook that the runner itself executes is masked as it is written."""
+    if not left.secrets or left.attempt is None or _collected(left.directory(site)):
+        return lambda _: False
+    own = left.notebook and PurePosixPath(left.notebook).name
+    return lambda path: path.endswith(".ipynb") and path != own
+
+
+def _collected(directory: Path) -> bool:
+    return (directory / "result.json").exists()
+
+
+def why_withheld(left: Left) -> str:
+    """A sentence for whoever asks for such a notebook."""
+    if left.attempt and left.attempt.state in TERMINAL:
+        return (
+            "the job has secrets, and the attempt ended without a result, so they were not masked "
+            "in the notebooks that it wrote: these are not given out"
+        )
+    return "the job has secrets, and notebooks are given out when they are masked, at the end"
 
 
 def value_of(left: Left, site: Site) -> Any:

@@ -3,10 +3,9 @@
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 
 from runhook import artifacts
-from runhook.artifacts import Artifact
+from runhook.artifacts import Artifact, Listing
 from runhook.errors import NotFound
 from runhook.services import results
 from runhook.services.results import Left
@@ -33,13 +32,14 @@ def kept_by(left: Left, site: Site) -> Kept:
     text = None
     with suppress(NotFound):
         text = json.dumps(results.value_of(left, site), indent=2, ensure_ascii=False)
-    files: list[Artifact] = []
+    found = Listing([], truncated=False)
     if left.attempt and not left.run.pruned_at:
-        files = list(islice(artifacts.listing(site.directory(left.attempt.id)), MOST_SHOWN + 1))
+        withheld = results.withheld(left, site)
+        found = artifacts.listing(left.directory(site), MOST_SHOWN, withheld)
     return Kept(
         None if text is None else text[:LONGEST_SHOWN].encode("utf-8", "replace").decode(),
         len(text or "") > LONGEST_SHOWN,
-        files[:MOST_SHOWN],
-        len(files) > MOST_SHOWN,
-        bool(files and left.notebook),
+        found.files,
+        found.truncated,
+        bool(found.files and left.notebook),
     )

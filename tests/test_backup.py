@@ -395,6 +395,8 @@ def test_links_and_pipes_of_a_run_stay_out_and_a_growing_log_does_no_harm(
         api.apply(name="tricks", command=f"echo begun; cd $RUNHOOK_ARTIFACTS; {tricks}")
     )
     wait_for_first_line(api, run["id"])
+    (running,) = api.server.data.glob("attempts/*/*/log")
+    (running.parent / "result-value.json").mkdir()  # where a file is expected
     done(api.server, "backup", tmp_path / "b")
     place = empty_place(make_server, "other")
     done(place, "restore", tmp_path / "b")

@@ -165,10 +165,11 @@ class _Taking:
         except OSError as error:
             self._note(error)
             return False
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):  # asked first: Python opens no folder as a file
+            os.close(descriptor)
+            return False
         with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return False
             self._archive.add(name, status.st_size, file)
         return True
 

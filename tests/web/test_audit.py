@@ -11,7 +11,7 @@ def test_the_page_shows_what_was_changed_and_leads_on(visitor: Visitor) -> None:
     api.apply(name="on-the-page", command="false", description="<script>alert(1)</script>")
     run = api.start(job)
     visitor.sign_in()
-    page.get_by_role("link", name="Audit").click()
+    page.get_by_role("link", name="Audit", exact=True).click()
     page.get_by_label("Part of a name").fill("on-the-page")
     page.get_by_role("button", name="Show").click()
     rows = page.locator("tbody tr")

@@ -10,8 +10,8 @@ from tests.conftest import Api
 
 def test_entries_are_listed_by_filters_and_exported_whole(tmp_path: Path, shared_api: Api) -> None:
     shell = Shell(tmp_path, shared_api)
-    job = shared_api.apply(name="audited-by-cli", command="true")
-    shared_api.apply(name="audited-by-cli", command="false")
+    job = shared_api.apply(name="audited-by-cli", command="true", description="two\u2028lines")
+    shared_api.apply(name="audited-by-cli", command="false", description="two\u2028lines")
     listed = shell("audit", "--text", "audited-by-cli").stdout.splitlines()
     assert [line.split("  ")[-3].strip() for line in listed[1:]] == ["job.changed", "job.created"]
     words = ("--object", job, "--action", "job.c", "-n", "1", "--from", "2020-01-01", "--json")

@@ -82,10 +82,8 @@ def _next(readable: Wanted, above: int, last: int, tx: Transaction) -> list[Entr
 
 
 def _as_json_lines(entries: Sequence[Entry]) -> str:
-    return "".join(
-        json.dumps(entry_json(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
-        for entry in entries
-    )
+    """In ASCII: some readers take U+2028, which a name may hold, for the end of a line."""
+    return "".join(json.dumps(entry_json(entry), separators=(",", ":")) + "\n" for entry in entries)
 
 
 def _as_csv(entries: Sequence[Entry]) -> str:

@@ -1,5 +1,6 @@
 """A request as a handler sees it: who asks, and the database. What the API and the pages share."""
 
+import asyncio
 import json
 import math
 import time
@@ -17,6 +18,9 @@ from runhook.bus import CREDENTIALS
 from runhook.errors import Forbidden, Malformed, Unauthorized
 from runhook.gate import caller_of, readmit
 from runhook.model.access import Caller
+from runhook.model.progress import Progress
+from runhook.model.run import Attempt, Run, RunState
+from runhook.services import progress
 from runhook.services.site import Server
 from runhook.store.database import Transaction
 
@@ -69,6 +73,15 @@ class Asked:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once its changes are durable."""
         return await self.server.database.write(work)
+
+    async def progress(self, run: Run, attempt: Attempt | None) -> Progress | None:
+        """How far the notebook of a run that the caller was found to see has come; None while it
+        executes none."""
+        if run.state != RunState.RUNNING or attempt is None:
+            return None
+        earlier = await self.read(lambda tx: progress.earlier_attempts(tx, run))
+        site, now = self.server.site, self.now
+        return await asyncio.to_thread(progress.measure, site, attempt.id, earlier, now)
 
     def finish(self, answer: Response) -> Response:
         """The handler's answer as it is sent: nothing follows the head of a HEAD, and a stream of

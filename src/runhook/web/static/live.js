@@ -30,6 +30,7 @@ async function refreshBlocks() {
       if (focused >= 0) block.querySelectorAll("a, button")[focused]?.focus();
     }
   }
+  document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
   document.title = fresh.title;
   refreshTimes();
   if (!fresh.body.dataset.stream) stream?.close();
@@ -41,6 +42,9 @@ if (document.body.dataset.stream) {
   stream = new EventSource(document.body.dataset.stream);
   stream.addEventListener("changed", () => {
     refreshing = refreshing.then(refreshBlocks, refreshBlocks);
+  });
+  stream.addEventListener("cells", (event) => {
+    document.dispatchEvent(new CustomEvent("cells", { detail: JSON.parse(event.data) }));
   });
 }
 addEventListener("pagehide", () => stream?.close());

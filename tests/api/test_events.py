@@ -12,7 +12,11 @@ import requests
 
 from tests.conftest import Api
 
-PLAN = {"kind": "plan", "of": 2, "cells": [{"id": "a", "index": 1}, {"id": "b", "index": 3}]}
+KINDS = {"a": "code", "m": "markdown", "b": "code"}
+CELLS = [
+    {"index": index, "id": id, "kind": kind} for index, (id, kind) in enumerate(KINDS.items(), 1)
+]
+PLAN = {"kind": "plan", "of": 3, "cells": CELLS}
 
 
 def folder_of(api: Api, run_id: object) -> Path:
@@ -67,14 +71,14 @@ def test_a_stream_tells_all_once_in_order_resumes_and_ends(shared_api: Api, meet
     with listening(shared_api, run["id"]) as heard:
         assert next(heard)["kind"] == "queued"
         tell(folder, now, **PLAN)  # the file is made while the stream waits
-        assert next_of(heard, "cells_planned")["data"]["of"] == 2
+        assert next_of(heard, "cells_planned")["data"]["of"] == 3
         tell(folder, now, kind="started", cell=1, id="a")
         first = next_of(heard, "cell_started")
         assert (first["data"], first["attempt"]) == ({"cell": 1, "id": "a"}, 1)
     progress = shared_api.run(run["id"])["progress"]
     assert isinstance(progress, dict)
-    assert (progress["cell"], progress["of"], progress["done"]) == (1, 2, 0)
-    assert progress["sentence"] == "cell 1 of 2"
+    assert (progress["cell"], progress["of"], progress["done"]) == (1, 3, 0)
+    assert (progress["code_cells"], progress["sentence"]) == (2, "cell 1 of 3")
     tell(folder, now + 1, kind="finished", cell=1, seconds=1.0, status="ok")
     with (folder / "cells.jsonl").open("ab") as file:
         file.write(b'[1]\nnonsense \xff\n{"at": 1e999}\n')
@@ -128,10 +132,10 @@ def test_the_time_left_comes_from_earlier_runs_that_succeeded(
     progress = shared_api.run(run["id"])["progress"]
     assert isinstance(progress, dict)
     assert progress["left"] == 30.0
-    assert progress["sentence"] == "starting the kernel for 2 cells"
+    assert progress["sentence"] == "starting the kernel for 3 cells"
     tell(folder, time.time(), kind="started", cell=1, id="a")
     progress = shared_api.run(run["id"])["progress"]
     assert isinstance(progress, dict)
-    assert progress["sentence"].endswith("cell 1 of 2, about 30 s left")
+    assert progress["sentence"].endswith("cell 1 of 3, about 30 s left")
     gate.touch()
     shared_api.finished(run["id"])

@@ -363,7 +363,8 @@ def artifact_json(server: Server, run_id: str, artifact: Artifact) -> dict[str, 
 def progress_json(progress: Progress) -> dict[str, Any]:
     """How far a notebook has come; durations in seconds."""
     seconds = ("elapsed", "cell_elapsed", "left", "usual")
-    told = {"cell": progress.cell, "of": progress.of, "done": progress.done}
+    counts = ("cell", "of", "done", "code_cells")
+    told: dict[str, Any] = {name: getattr(progress, name) for name in counts}
     for name in seconds:
         value = getattr(progress, name)
         told[name] = None if value is None else round(value, 3)

@@ -17,8 +17,8 @@ MOST_CELLS = 100_000
 
 @dataclass(frozen=True)
 class CellTimes:
-    """What one earlier run tells of its cells: their ids in order, and the seconds of those that
-    succeeded, by their place in that order."""
+    """What one earlier run tells of its code cells: their ids in order, and the seconds of those
+    that succeeded (0 of those that were skipped), by their place in that order."""
 
     ids: Sequence[str]
     seconds: Mapping[int, float]
@@ -26,9 +26,10 @@ class CellTimes:
 
 @dataclass
 class Trace:
-    """What a run told of its cells so far. Places count the cells that are to be executed, from 0;
-    `places` finds them by their numbers, which count all cells of the notebook, from 1."""
+    """What a run told of its cells so far. Places count the code cells, from 0; `places` finds them
+    by their numbers, which count all `of` cells of the notebook, from 1."""
 
+    of: int = 0
     ids: list[str] = field(default_factory=list)
     places: dict[int, int] = field(default_factory=dict)
     begun_at: float | None = None
@@ -51,7 +52,9 @@ class Trace:
                 self.running = None if self.running == place else self.running
 
     def _plan(self, at: float, cells: Iterable[Any]) -> None:
-        known = [each for each in cells if isinstance(each, dict)]
+        every = [each for each in cells if isinstance(each, dict)]
+        known = [each for each in every if each.get("kind", "code") == "code"]
+        self.of = max([len(every), *(_number(each, 0) for each in every)])
         self.ids = [str(each.get("id") or "") for each in known]
         self.places = {_number(each, place): place for place, each in enumerate(known)}
         self.begun_at, self.running, self.ended = at, None, {}
@@ -60,9 +63,9 @@ class Trace:
     def times(self) -> CellTimes:
         """For the estimates of later runs."""
         took = {
-            place: seconds
+            place: seconds if status == "ok" else 0.0
             for place, (status, seconds) in self.ended.items()
-            if status == "ok" and seconds is not None
+            if status in ("ok", "skipped") and seconds is not None
         }
         return CellTimes(tuple(self.ids), took)
 
@@ -79,14 +82,15 @@ def _seconds(value: Any) -> float | None:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a notebook is: `cell` (None before the first) of `of`, `done` of them ended. Seconds:
-    `elapsed` since it began, `cell_elapsed` in this cell, and about so many are `left` (None: no
-    earlier run tells). `usual` is how long the cell took at most, `stalled` that this is far
-    beyond."""
+    """Where a notebook is: in `cell` (None between two) of `of`, counted as people do, from 1; of
+    the `code_cells` among them `done` have ended. Seconds: `elapsed` since it began, `cell_elapsed`
+    in this cell, and about so many are `left` (None: no earlier run tells). `usual` is how long the
+    cell took at most, `stalled` that this is far beyond."""
 
     cell: int | None
     of: int
     done: int
+    code_cells: int
     elapsed: float
     cell_elapsed: float | None
     left: float | None
@@ -98,7 +102,8 @@ class Progress:
         """For people: `cell 3 of 12, about 40 s left`."""
         if self.cell is None and not self.done:
             return f"starting the kernel for {self.of} cell{'s' * (self.of != 1)}"
-        where = f"cell {self.cell} of {self.of}" if self.cell else f"{self.done} of {self.of} cells"
+        done = f"{self.done} of {self.code_cells} cells done"
+        where = f"cell {self.cell} of {self.of}" if self.cell else done
         if self.stalled and self.usual is not None and self.cell_elapsed is not None:
             took, most = about(self.cell_elapsed), about(self.usual)
             return f"{where} has taken {took}, and never more than {most} before"
@@ -125,10 +130,12 @@ def progress(trace: Trace, earlier: Sequence[CellTimes], now: float) -> Progress
     place = trace.running
     taken = None if place is None else max(0.0, now - trace.running_since)
     times = () if place is None else history[place]
+    numbers = {each: number for number, each in trace.places.items()}
     return Progress(
-        cell=None if place is None else place + 1,
-        of=len(trace.ids),
+        cell=None if place is None else numbers[place],
+        of=trace.of,
         done=len(trace.ended),
+        code_cells=len(trace.ids),
         elapsed=max(0.0, now - trace.begun_at),
         cell_elapsed=taken,
         left=time_left(history, trace.ended, place, taken or 0.0),

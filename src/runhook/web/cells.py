@@ -39,6 +39,11 @@ class Viewer:
     first: int = 1
 
     @property
+    def files(self) -> str:
+        """The address below which the artifacts of the run are."""
+        return f"/api{self.path.removeprefix('/dash')}/artifacts"
+
+    @property
     def total(self) -> int:
         return len(self.notebook.cells) if self.notebook else 0
 

@@ -84,7 +84,7 @@ async def _progress(ask: Ask, left: Left) -> dict[str, Any] | None:
         return None
     return {
         "done": progress.done,
-        "of": progress.of,
+        "of": progress.code_cells,
         "sentence": progress.sentence,
         "stalled": progress.stalled,
     }

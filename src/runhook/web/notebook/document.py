@@ -14,17 +14,15 @@ from runhook.errors import Invalid
 
 LARGEST = 64 * 1024 * 1024
 MOST_OUTPUTS = 200
-Status = Literal["", "waiting", "running", "ok", "error", "stopped", "skipped", "never_ran"]
+Status = Literal[
+    "", "pending", "running", "ok", "error", "stopped", "died", "skipped", "never_ran", "lost"
+]
 STATUSES: Mapping[str, Status] = {
-    **{"queued": "waiting", "pending": "waiting", "waiting": "waiting", "planned": "waiting"},
-    **{"running": "running", "started": "running"},
-    **{"ok": "ok", "completed": "ok", "succeeded": "ok"},
-    **{"error": "error", "failed": "error", "kernel_died": "error", "died": "error"},
-    **{"cancelled": "stopped", "timed_out": "stopped", "stopped": "stopped"},
-    **{"interrupted": "stopped"},
-    **{"skipped": "skipped", "never_ran": "never_ran"},
+    **{"pending": "pending", "running": "running", "ok": "ok", "error": "error", "died": "died"},
+    **{"stopped": "stopped", "skipped": "skipped", "never_ran": "never_ran", "lost": "lost"},
+    **{"completed": "ok", "failed": "error"},
 }
-"""The words of Runhook's runner and of papermill."""
+"""The words of Runhook's runner (`runner.spec.CellReport`), and of papermill."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Cell:
     @property
     def failed(self) -> bool:
         """Is this where it went wrong?"""
-        return self.status in ("error", "stopped")
+        return self.status in ("error", "stopped", "died", "lost")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def read(left: Left, site: Site, path: bytes) -> Notebook:
 
 def _ended(notebook: Notebook) -> Notebook:
     """What the attempt's end makes of cells that nobody came to note it for."""
-    ends = {"running": "stopped", "waiting": "never_ran"}
+    ends = {"running": "lost", "pending": "never_ran"}
     if not any(cell.status in ends for cell in notebook.cells):
         return notebook
     cells = [

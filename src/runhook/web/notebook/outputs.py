@@ -2,6 +2,7 @@
 shown safely."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +17,16 @@ from runhook.web.notebook.markdown import rendered
 
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 WIDGET = "application/vnd.jupyter.widget-view+json"
+WHOLE = re.compile(r"it is whole in the artifact (outputs/[\w-][\w.-]*)")
+"""What the runner says where it cut an output."""
 LARGEST_PART = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ShownOutput:
     """`kind` is stdout, stderr, error, text, markdown, image or frame; the last two have a `place`,
-    the others are in `html`. Sizes are in pixels."""
+    the others are in `html`; `file` is the artifact that has the whole of what was cut. Sizes are
+    in pixels."""
 
     kind: str
     mark: str
@@ -31,6 +35,7 @@ class ShownOutput:
     width: int | None = None
     height: int | None = None
     text: str = ""
+    file: str = ""
 
 
 Place = Callable[[Cell, int], str]
@@ -41,10 +46,15 @@ def shown(cell: Cell, number: int, frames: Place, images: Place) -> ShownOutput:
     """The output of that number, from 0."""
     output = cell.outputs[number]
     if output.kind == "stream":
-        return ShownOutput(output.name, output.mark, terminal(output.text))
+        return _terminal(output.name, output.mark, output.text)
     if output.kind == "error":
-        return ShownOutput("error", output.mark, terminal(output.text))
+        return _terminal("error", output.mark, output.text)
     return _bundle(cell, number, output, frames, images)
+
+
+def _terminal(kind: str, mark: str, text: str) -> ShownOutput:
+    whole = WHOLE.search(text)
+    return ShownOutput(kind, mark, terminal(text), file=whole[1] if whole else "")
 
 
 def _bundle(cell: Cell, number: int, output: Output, frames: Place, images: Place) -> ShownOutput:
@@ -76,7 +86,7 @@ def _text(output: Output, plain: str) -> ShownOutput:
         value = json.dumps(data["application/json"], indent=2, ensure_ascii=False, default=str)
         return ShownOutput("text", mark, terminal(value))
     if plain or not data:
-        return ShownOutput("text", mark, terminal(plain))
+        return _terminal("text", mark, plain)
     names = ", ".join(sorted(str(each)[:80] for each in data)[:5])
     return ShownOutput("text", mark, terminal(f"[{names}: cannot be shown here]"))
 

@@ -13,10 +13,11 @@ from runhook.web.notebook.outputs import Place, ShownOutput, shown
 
 LONGEST_SOURCE = 100_000
 WORDS = {
-    "waiting": "waits",
     "running": "running",
     "error": "failed",
-    "stopped": "stopped here",
+    "stopped": "stopped",
+    "died": "kernel died",
+    "lost": "lost here",
     "skipped": "skipped",
     "never_ran": "never ran",
 }

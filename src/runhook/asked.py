@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from runhook.errors import Forbidden, Malformed, Unauthorized
 from runhook.gate import caller_of, readmit
 from runhook.model.access import Caller
 from runhook.model.progress import Progress
-from runhook.model.run import Attempt, Run, RunState
+from runhook.model.run import Run, RunState
 from runhook.services import progress
 from runhook.services.site import Server
 from runhook.store.database import Transaction
@@ -74,14 +74,23 @@ class Asked:
         """What `work` returns, once its changes are durable."""
         return await self.server.database.write(work)
 
-    async def progress(self, run: Run, attempt: Attempt | None) -> Progress | None:
-        """How far the notebook of a run that the caller was found to see has come; None while it
-        executes none."""
-        if run.state != RunState.RUNNING or attempt is None:
-            return None
-        earlier = await self.read(lambda tx: progress.earlier_attempts(tx, run))
+    async def progress(self, runs: Iterable[Run]) -> dict[str, Progress]:
+        """How far the notebooks of these runs, which the caller was found to see, have come; those
+        that execute none are left out."""
+        at_work = [run for run in runs if run.state == RunState.RUNNING]
+        if not at_work:
+            return {}
+        found = await self.read(lambda tx: progress.executing(tx, at_work))
         site, now = self.server.site, self.now
-        return await asyncio.to_thread(progress.measure, site, attempt.id, earlier, now)
+
+        def look() -> dict[str, Progress]:
+            told = {
+                run.id: progress.measure(site, attempt.id, earlier, now)
+                for run, attempt, earlier in found
+            }
+            return {run_id: each for run_id, each in told.items() if each}
+
+        return await asyncio.to_thread(look)
 
     def finish(self, answer: Response) -> Response:
         """The handler's answer as it is sent: nothing follows the head of a HEAD, and a stream of

@@ -75,7 +75,7 @@ def _edge(key: list[Any] | None) -> tuple[datetime, str] | None:
 
 async def get(call: Call) -> Response:
     view = await _view(call)
-    progress = await call.progress(view.run, view.attempt)
+    progress = (await call.progress([view.run])).get(view.run.id)
     told = progress_json(progress) if progress else None
     return Json({**run_view_json(call.server, view, call.now), "progress": told})
 

@@ -8,7 +8,7 @@ of the shape that the runner writes counts for nothing.
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import Any
 
 from runhook import logs
 from runhook.model.progress import CellTimes, Progress, Trace, progress
-from runhook.model.run import Run
+from runhook.model.run import Attempt, Run, RunState
 from runhook.services.site import Site
 from runhook.store import attempts
 from runhook.store.database import Transaction
@@ -115,6 +115,13 @@ def earlier_attempts(tx: Transaction, run: Run) -> list[str]:
     """The ids of the attempts that the estimates for `run` are made of: those with which the last
     ten runs of its job succeeded."""
     return attempts.last_succeeded(tx, run.job_id, before=run.number, limit=EARLIER_RUNS)
+
+
+def executing(tx: Transaction, found: Iterable[Run]) -> list[tuple[Run, Attempt, list[str]]]:
+    """Those of the runs that are at work, with their attempt and the `earlier_attempts`."""
+    at_work = [run for run in found if run.state == RunState.RUNNING]
+    latest = {run.id: attempts.list_attempts(tx, run.id)[-1:] for run in at_work}
+    return [(run, each, earlier_attempts(tx, run)) for run in at_work for each in latest[run.id]]
 
 
 def measure(site: Site, attempt_id: str, earlier: Sequence[str], now: datetime) -> Progress | None:

@@ -79,7 +79,7 @@ def _marks(ask: Ask, left: Left) -> dict[int, str]:
 
 
 async def _progress(ask: Ask, left: Left) -> dict[str, Any] | None:
-    progress = await ask.progress(left.run, left.attempt)
+    progress = (await ask.progress([left.run])).get(left.run.id)
     if progress is None:
         return None
     return {

@@ -36,7 +36,7 @@ async def run_page(ask: Ask) -> Response:
     return ask.page(
         "run.html",
         viewer=await viewer(ask, left, kept.files, live),
-        progress=await ask.progress(view.run, view.attempt),
+        progress=(await ask.progress([view.run])).get(run_id),
         kept=kept,
         view=view,
         run=view.run,

@@ -47,6 +47,10 @@ if (document.body.dataset.stream) {
     document.dispatchEvent(new CustomEvent("cells", { detail: JSON.parse(event.data) }));
   });
 }
+setInterval(() => {  // nobody is told of single cells here, and an estimate ages
+  if (document.hidden || !document.querySelector("[data-moving]")) return;
+  refreshing = refreshing.then(refreshBlocks, refreshBlocks);
+}, 5000);
 addEventListener("pagehide", () => stream?.close());
 refreshTimes();
 setInterval(refreshTimes, 10000);

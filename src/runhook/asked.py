@@ -1,9 +1,10 @@
 """A request as a handler sees it: who asks, and the database. What the API and the pages share."""
 
+import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,9 @@ from runhook.bus import CREDENTIALS
 from runhook.errors import Forbidden, Malformed, Unauthorized
 from runhook.gate import caller_of, readmit
 from runhook.model.access import Caller
+from runhook.model.progress import Progress
+from runhook.model.run import Run, RunState
+from runhook.services import progress
 from runhook.services.site import Server
 from runhook.store.database import Transaction
 
@@ -69,6 +73,24 @@ class Asked:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once its changes are durable."""
         return await self.server.database.write(work)
+
+    async def progress(self, runs: Iterable[Run]) -> dict[str, Progress]:
+        """How far the notebooks of these runs, which the caller was found to see, have come; those
+        that execute none are left out."""
+        at_work = [run for run in runs if run.state == RunState.RUNNING]
+        if not at_work:
+            return {}
+        found = await self.read(lambda tx: progress.executing(tx, at_work))
+        site, now = self.server.site, self.now
+
+        def look() -> dict[str, Progress]:
+            told = {
+                run.id: progress.measure(site, attempt.id, earlier, now)
+                for run, attempt, earlier in found
+            }
+            return {run_id: each for run_id, each in told.items() if each}
+
+        return await asyncio.to_thread(look)
 
     def finish(self, answer: Response) -> Response:
         """The handler's answer as it is sent: nothing follows the head of a HEAD, and a stream of

@@ -17,7 +17,8 @@ HEADERS = [
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        b"connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        b"connect-src 'self'; font-src 'self'; frame-src 'self'; form-action 'self'; "
+        b"frame-ancestors 'none'; "
         b"base-uri 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),

@@ -90,7 +90,7 @@ async def follow(
     the end is told there). An empty block comes whenever it woke for nothing, and every 15 seconds
     without news, so that whoever relays this notices a reader that has left, or may not read on.
     """
-    with bus.subscribe(*topics) as hint, _growth(path, hint) as watch:
+    with bus.subscribe(*topics) as hint, growth(path, hint) as watch:
         while True:
             finished, before = await ended(), offset
             watch()
@@ -134,26 +134,30 @@ def complete(data: bytes) -> int:
 
 
 @contextmanager
-def _growth(path: Path, hint: Hint) -> Iterator[Callable[[], None]]:
-    """A function that begins, once the file exists, to give `hint` whenever it grows."""
+def growth(path: Path, hint: Hint) -> Iterator[Callable[[], None]]:
+    """A function that begins to give `hint` whenever the file grows; as long as there is none, when
+    something new stands in its folder. To be called before each look at the file."""
     loop = asyncio.get_running_loop()
-    watched: list[Growth] = []
+    watched: dict[Path, Growth] = {}
 
     def watch() -> None:
-        if watched or not path.exists():
+        if path in watched or not path.parent.exists():
             return
-        growth = Growth(path)
-        watched.append(growth)
-        loop.add_reader(growth.fileno(), _wake, growth, hint)
+        with suppress(FileNotFoundError):  # it is not there yet, or has gone
+            for place in (path.parent, path):
+                if place not in watched:
+                    watched[place] = Growth(place)
+                    loop.add_reader(watched[place].fileno(), _wake, watched[place], hint)
+            _release(loop, watched.pop(path.parent))
 
     try:
         yield watch
     finally:
-        for growth in watched:
+        for each in watched.values():
             # not now and not here: if whoever follows was forgotten instead of closed, this is the
             # garbage collection, in any thread and in the middle of anything, such as a lock
             with suppress(RuntimeError):  # the loop is closed, and the process at its end
-                loop.call_soon_threadsafe(_release, loop, growth)
+                loop.call_soon_threadsafe(_release, loop, each)
 
 
 def _release(loop: asyncio.AbstractEventLoop, growth: Growth) -> None:

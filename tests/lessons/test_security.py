@@ -42,7 +42,10 @@ DOORS = [(route.method, route.path, route.action) for route in ROUTES] + [
     (method, path, action) for method, path, action, _ in PAGES
 ]
 CLOSED = [(method, path) for method, path, action in DOORS if action != "public"]
-STREAMS = [path for method, path in CLOSED if path.endswith("/live")] + ["/api/runs/{run_id}/log"]
+STREAMS = [path for method, path in CLOSED if path.endswith("/live")] + [
+    "/api/runs/{run_id}/log",
+    "/api/runs/{run_id}/events",
+]
 CHANGES = [(method, path) for method, path in CLOSED if method != "GET"]
 
 

@@ -194,9 +194,17 @@ def test_no_page_is_outside_the_matrix() -> None:
     assert judged >= NAMED_IN_FORM
 
 
+PAGES_MAY_BE_EMPTY = {
+    f"/dash/runs/{{run_id}}/{each}" for each in ("cells", "output", "notebook.html")
+}
+"""Pages of a notebook, which the run of the cast did not leave."""
+
+
 def judge_page(page: Page, role: Role | None, status: int) -> str | None:
     """The same as for calls; and a form that is allowed is one that could be used."""
     if role and role.rank >= ROLE_OF[page.action].rank:
+        if status == 404 and page.path in PAGES_MAY_BE_EMPTY:
+            return None
         return None if status in (200, 303, 409) else "is allowed"
     return judge_refusal(page.action, role, status)
 

@@ -56,6 +56,7 @@ RUN = {
         "commits": OBJECTS,
         "attempts": OBJECTS,
         "waterfall": OBJECTS,
+        "progress": {"type": ["object", "null"]},
     },
 }
 JOB = {

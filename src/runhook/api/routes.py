@@ -15,6 +15,7 @@ from starlette.routing import Route as Path
 from runhook.api import (
     audit,
     contracts,
+    events,
     git,
     hooks,
     jobs,
@@ -244,6 +245,7 @@ ROUTES: tuple[Route, ...] = (
     *secrets.ROUTES,
     *contracts.ROUTES,
     *results.ROUTES,
+    *events.ROUTES,
 )
 
 

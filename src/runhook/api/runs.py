@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runhook import logs
 from runhook.api.call import Call, Json, Page
-from runhook.api.shapes import run_json, run_view_json
+from runhook.api.shapes import progress_json, run_json, run_view_json
 from runhook.bus import CREDENTIALS
 from runhook.errors import Forbidden, Invalid, NotFound
 from runhook.model.run import TERMINAL, Attempt, Run, RunState, Trigger
@@ -75,7 +75,9 @@ def _edge(key: list[Any] | None) -> tuple[datetime, str] | None:
 
 async def get(call: Call) -> Response:
     view = await _view(call)
-    return Json(run_view_json(call.server, view, call.now))
+    progress = (await call.progress([view.run])).get(view.run.id)
+    told = progress_json(progress) if progress else None
+    return Json({**run_view_json(call.server, view, call.now), "progress": told})
 
 
 async def _view(call: Call) -> runs.RunView:

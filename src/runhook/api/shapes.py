@@ -9,7 +9,8 @@ from runhook.artifacts import Artifact
 from runhook.model.access import Group, Member, User
 from runhook.model.people import Owner
 from runhook.model.policy import CONCURRENCY
-from runhook.model.run import Attempt, Run, RunState, Step
+from runhook.model.progress import Progress
+from runhook.model.run import Attempt, Event, Run, RunState, Step
 from runhook.services.jobs import JobView
 from runhook.services.runs import RunView
 from runhook.services.site import Server
@@ -356,6 +357,28 @@ def artifact_json(server: Server, run_id: str, artifact: Artifact) -> dict[str, 
         "size": artifact.size,
         "modified_at": instant(artifact.modified_at),
         "url": f"{server.site.url}/api/runs/{run_id}/artifacts/{artifact.address}",
+    }
+
+
+def progress_json(progress: Progress) -> dict[str, Any]:
+    """How far a notebook has come; durations in seconds."""
+    seconds = ("elapsed", "cell_elapsed", "left", "usual")
+    counts = ("cell", "of", "done", "code_cells")
+    told: dict[str, Any] = {name: getattr(progress, name) for name in counts}
+    for name in seconds:
+        value = getattr(progress, name)
+        told[name] = None if value is None else round(value, 3)
+    return {**told, "stalled": progress.stalled, "sentence": progress.sentence}
+
+
+def event_json(event: Event, event_id: str, attempt: int | None) -> dict[str, Any]:
+    """Something that happened to a run; `id` says where to go on, `attempt` is a number."""
+    return {
+        "id": event_id,
+        "at": instant(event.at),
+        "kind": event.kind,
+        "attempt": attempt,
+        "data": event.data,
     }
 
 

@@ -222,6 +222,22 @@ def view_of(tx: Transaction, run: Run, capacity: Capacity, now: datetime) -> Run
     )
 
 
+@dataclass(frozen=True)
+class RunTold:
+    """A run with its attempts, and events by their numbers."""
+
+    run: Run
+    attempts: list[Attempt]
+    events: list[tuple[int, Event]]
+
+
+def told(tx: Transaction, caller: Caller, run_id: str, after: int, limit: int) -> RunTold:
+    """What happened to a run after the event of that number; at most `limit` events."""
+    run = get(tx, caller, run_id)
+    new = events.events_after(tx, run.id, after, limit)
+    return RunTold(run, attempts.list_attempts(tx, run.id), new)
+
+
 def list_page(
     tx: Transaction,
     caller: Caller,

@@ -82,6 +82,19 @@ def attempt_ids(tx: Transaction, job_id: str) -> list[str]:
     return list(tx.execute(statement.where(runs.c.job_id == job_id)).scalars())
 
 
+def last_succeeded(tx: Transaction, job_id: str, *, before: int, limit: int) -> list[str]:
+    """The ids of the attempts with which the last `limit` runs of a job before that number
+    succeeded, newest first."""
+    succeeded = RunState.SUCCEEDED
+    latest = select(runs.c.id, runs.c.number).where(
+        runs.c.job_id == job_id, runs.c.state == succeeded, runs.c.number < before
+    )
+    found = latest.order_by(runs.c.number.desc()).limit(limit).subquery()
+    statement = select(attempts.c.id).join(found, found.c.id == attempts.c.run_id)
+    statement = statement.where(attempts.c.state == succeeded).order_by(found.c.number.desc())
+    return list(tx.execute(statement).scalars())
+
+
 def list_attempts(tx: Transaction, run_id: str) -> list[Attempt]:
     """The attempts of a run, first to last."""
     statement = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.number)

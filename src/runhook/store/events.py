@@ -31,3 +31,13 @@ def list_events(tx: Transaction, run_id: str) -> list[Event]:
         Event(row.run_id, row.attempt_id, row.at, row.kind, row.data)
         for row in tx.execute(statement)
     ]
+
+
+def events_after(tx: Transaction, run_id: str, after: int, limit: int) -> list[tuple[int, Event]]:
+    """The first `limit` events of a run after the one of that number, with their numbers. A run is
+    locked before an event of it is recorded, so none with a lower number comes later."""
+    statement = select(events).where(events.c.run_id == run_id, events.c.id > after)
+    return [
+        (row.id, Event(row.run_id, row.attempt_id, row.at, row.kind, row.data))
+        for row in tx.execute(statement.order_by(events.c.id).limit(limit))
+    ]

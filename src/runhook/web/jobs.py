@@ -33,7 +33,9 @@ async def list_page(ask: Ask) -> Response:
 
     found = await ask.read(work)
     more = found[PAGE - 1].job.name if len(found) > PAGE else ""
-    return ask.page("jobs.html", views=found[:PAGE], name=name, more=more)
+    newest = [each.last for each in found if each.last and each.job.spec.notebook]
+    progress = await ask.progress(newest)
+    return ask.page("jobs.html", views=found[:PAGE], name=name, more=more, progress=progress)
 
 
 async def job_page(ask: Ask) -> Response:
@@ -67,6 +69,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         older=found[SHOWN - 1].id if len(found) > SHOWN else "",
         before=before,
         rules=rules_of(view.job.spec),
+        progress=await ask.progress(found if view.job.spec.notebook else ()),
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         start_url=start_url,
         fields=fields(contract, values.pop("typed", None)),

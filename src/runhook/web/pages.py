@@ -15,6 +15,7 @@ from runhook.services.site import Server
 from runhook.web import (
     account,
     audit,
+    cells,
     git,
     jobs,
     people,
@@ -55,6 +56,9 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", f"{JOB}/delete", "jobs:write", jobs.delete),
     ("GET", RUN, "runs:read", runs.run_page),
     ("GET", f"{RUN}/live", "runs:read", stream.live_run),
+    ("GET", f"{RUN}/cells", "runs:read", cells.cells),
+    ("GET", f"{RUN}/output", "runs:read", cells.output),
+    ("GET", f"{RUN}/notebook.html", "runs:read", cells.download),
     ("POST", f"{RUN}/cancel", "runs:cancel", runs.cancel),
     ("POST", f"{RUN}/again", "jobs:start", runs.again),
     ("POST", f"{RUN}/pin", "runs:write", runs.pin),

@@ -9,6 +9,7 @@ from runhook import logs
 from runhook.model.run import TERMINAL
 from runhook.services import results, retention, runs
 from runhook.web.ask import Ask, go
+from runhook.web.cells import viewer
 from runhook.web.kept import kept_by
 
 TAIL = 64 * 1024
@@ -31,15 +32,18 @@ async def run_page(ask: Ask) -> Response:
     run_id, number = view.run.id, chosen.number if chosen else 0
     left = await ask.read(lambda tx: results.left_by(tx, ask.caller, run_id, number))
     kept = await asyncio.to_thread(kept_by, left, ask.server.site)
+    live = view.run.state not in TERMINAL
     return ask.page(
         "run.html",
+        viewer=await viewer(ask, left, kept.files, live),
+        progress=(await ask.progress([view.run])).get(run_id),
         kept=kept,
         view=view,
         run=view.run,
         job=view.job,
         chosen=chosen,
         steps=view.waterfall(ask.now),
-        ended=view.run.state in TERMINAL,
+        ended=not live,
         enforced=_enforced(view),
         log=text,
         log_from=offset,

@@ -9,6 +9,7 @@ from runhook.bus import CREDENTIALS, Bus
 from runhook.services import jobs, runs
 from runhook.services.access import require_scope
 from runhook.web.ask import Ask
+from runhook.web.run_changes import run_changes
 
 HEARTBEAT_SECONDS = 15.0
 SHORTEST_PAUSE = 0.25
@@ -26,12 +27,15 @@ async def live_job(ask: Ask) -> Response:
 
 async def live_run(ask: Ask) -> Response:
     run = await ask.read(lambda tx: runs.get(tx, ask.caller, ask.path("run_id")))
-    return _stream(ask, f"run/{run.id}")
+    return _answer(run_changes(ask, run.id))
 
 
 def _stream(ask: Ask, *topics: str) -> Response:
+    return _answer(_changes(ask.server.bus, topics))
+
+
+def _answer(body: AsyncIterator[bytes]) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    body = _changes(ask.server.bus, topics)
     return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -63,7 +64,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": moment, "took": took, "seconds": seconds, "words": words}
-    environment.filters["shown"] = shown
+    environment.filters |= {"shown": shown, "urldecoded": unquote}
     environment.globals |= {"static": static, "spark": spark, "form_token": _form_token.get}
     return environment
 

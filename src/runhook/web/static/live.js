@@ -30,6 +30,7 @@ async function refreshBlocks() {
       if (focused >= 0) block.querySelectorAll("a, button")[focused]?.focus();
     }
   }
+  document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
   document.title = fresh.title;
   refreshTimes();
   if (!fresh.body.dataset.stream) stream?.close();
@@ -42,7 +43,14 @@ if (document.body.dataset.stream) {
   stream.addEventListener("changed", () => {
     refreshing = refreshing.then(refreshBlocks, refreshBlocks);
   });
+  stream.addEventListener("cells", (event) => {
+    document.dispatchEvent(new CustomEvent("cells", { detail: JSON.parse(event.data) }));
+  });
 }
+setInterval(() => {  // nobody is told of single cells here, and an estimate ages
+  if (document.hidden || !document.querySelector("[data-moving]")) return;
+  refreshing = refreshing.then(refreshBlocks, refreshBlocks);
+}, 5000);
 addEventListener("pagehide", () => stream?.close());
 refreshTimes();
 setInterval(refreshTimes, 10000);

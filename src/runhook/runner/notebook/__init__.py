@@ -1,0 +1,64 @@
+"""Executing a notebook natively: parameters in, cells executed, the executed notebook out.
+
+    document    read and judged           kernel      what a started kernel is (the seam)
+    injection   parameters put in         kernels     which one, and how it is started
+    execution   from the first cell to    cold        one that is started for this notebook
+                whatever ends it          client      our end of its channels
+    endings     what an end means         cells       one cell after another, by its messages
+    record      what is noted of cells    outputs     what it publishes, made fit for a notebook
+    journal     told to the server        terminal    a stream as it looks on a terminal
+    live        the file that grows       spill       what is too large, as artifacts
+    returned    what the run returns      text        outputs as lines of a log
+
+The kernel comes from the job's environment, whatever the notebook's metadata names, and is reached
+over IPC sockets. The executed notebook is true on every ending.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from runhook.runner.notebook.document import clear_outputs, find_notebook, read_notebook
+from runhook.runner.notebook.execution import Execution
+from runhook.runner.notebook.injection import inject
+from runhook.runner.notebook.journal import Journal
+from runhook.runner.notebook.kernel import Launch
+from runhook.runner.notebook.live import LiveDocument
+from runhook.runner.notebook.outputs import Outputs
+from runhook.runner.notebook.record import Record
+from runhook.runner.notebook.spill import Spill
+from runhook.runner.process import Control
+from runhook.runner.report import Reporter
+from runhook.runner.scratch import KEPT
+from runhook.runner.spec import RunSpec, executed_name
+
+
+def run_notebook(
+    spec: RunSpec,
+    workspace: Path,
+    variables: Mapping[str, str],
+    python: Path,
+    reporter: Reporter,
+    control: Control,
+    sockets: Path,
+) -> bytes | None:
+    """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
+    `sockets` is an empty folder with a short path. What it returns, as JSON, if it does.
+
+    StepFailed names the cell that failed, or why the kernel is gone.
+    """
+    assert spec.notebook is not None
+    source = find_notebook(workspace, spec.notebook)
+    notebook = read_notebook(workspace, source, spec.notebook)
+    inject(notebook, spec.parameters)
+    clear_outputs(notebook)
+    artifacts = Path(spec.directory) / KEPT
+    journal = Journal(Path(spec.directory), reporter.masker)
+    target = artifacts / executed_name(spec.notebook)
+    live = LiveDocument(notebook, target, reporter.masker, journal.output)
+    outputs = Outputs(Spill(artifacts, reporter.masker), live.has_room)
+    record = Record(live, journal, spec)
+    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter)
+    execution = Execution(launch, live, record, outputs)
+    asyncio.run(execution.run())
+    return execution.returned.as_json()

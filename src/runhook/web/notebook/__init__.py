@@ -1,0 +1,1 @@
+"""An executed notebook as HTML: read, made safe, cell by cell."""

@@ -1,0 +1,104 @@
+"""Markdown of a notebook as HTML that can do nothing: no HTML of its own, links only to the web,
+images only where they are part of the notebook, formulas as their source."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup
+
+from runhook.web.notebook.code import marked
+from runhook.web.notebook.images import Picture, picture
+
+LONGEST = 200_000
+LINKS = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
+MATH = re.compile(r"(\$\$?)(?=\S)(.+?)(?<=\S)\1(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+
+
+def rendered(source: str, attachments: Mapping[str, Any] | None = None) -> Markup:
+    """The text as HTML. `attachments` are images of the cell by name, each by media type."""
+    if len(source) > LONGEST:
+        return Markup("<pre>{}</pre>").format(source[:LONGEST])
+    return Markup(_markdown().render(source, {"attachments": attachments or {}}))  # noqa: S704
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    made = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    made.enable(["table", "strikethrough"])
+    made.inline.ruler.before("escape", "math", _math)
+    made.add_render_rule("math", _math_source)
+    made.add_render_rule("image", _image)
+    made.add_render_rule("link_open", _link)
+    return made
+
+
+def _highlighted(source: str, language: str, _: str) -> str:
+    return str(marked(source, language or "text"))
+
+
+def _math(state: StateInline, silent: bool) -> bool:
+    """A formula in TeX's signs, before its backslashes and underlines are taken for markdown."""
+    if state.src[state.pos] not in "$\\":
+        return False
+    found = MATH.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.push("math", "code", 0).content = found[0]
+    state.pos = found.end()
+    return True
+
+
+def _math_source(
+    _: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+) -> str:
+    return str(Markup('<code class="math">{}</code>').format(tokens[index].content))
+
+
+def _link(
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    index: int,
+    options: OptionsDict,
+    env: EnvType,
+) -> str:
+    """A link to the web, or to a place on the page; anything else leads nowhere."""
+    token = tokens[index]
+    target = str(token.attrGet("href") or "")
+    if LINKS.match(target):
+        token.attrs["rel"] = "noopener noreferrer nofollow"
+    else:
+        token.attrs.pop("href", None)
+    return renderer.renderToken(tokens, index, options, env)
+
+
+def _image(
+    _: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
+) -> str:
+    """An image of the cell itself; one from elsewhere is only named, and never asked for."""
+    token = tokens[index]
+    target = unquote(str(token.attrGet("src") or ""))
+    found = next(_pictures(target, env["attachments"]), None)
+    if found:
+        html = Markup('<img src="{}" alt="{}">').format(found.address, token.content)
+    else:
+        named = f"{token.content} ({target[:200]})" if token.content else target[:200]
+        html = Markup('<span class="quiet">[image: {}]</span>').format(named)
+    return str(html)
+
+
+def _pictures(target: str, attachments: Mapping[str, Any]) -> Iterator[Picture]:
+    """The images that an address within the notebook means."""
+    kept = attachments.get(target.removeprefix("attachment:"))
+    given = list(kept.values()) if isinstance(kept, Mapping) else []
+    if target.startswith("data:image/"):
+        given.append(target.partition(",")[2])
+    yield from filter(None, map(picture, given))

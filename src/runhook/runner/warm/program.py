@@ -1,0 +1,263 @@
+"""The warm parent: imports what a job's notebooks import, and forks a kernel for each run.
+
+It runs in the job's environment, where nothing of ours is: only the standard library and ipykernel
+are imported, and its text is read from standard input. `argv[1]` is the descriptor of a
+SOCK_SEQPACKET socket to the keeper; every message is one JSON object.
+
+    ← {"modules": […], "sockets": folder, "handle": bool}       first, once
+    → {"importing": name}, {"denied": name}, {"ready": count}   or {"failed": why}, and it ends
+    ← {"fork": name} with the descriptor of a line              a kernel, named after its folder
+    → {"refused": why}                                          it cannot fork any more
+
+A line is the socket between one kernel and its run; nothing of a run's passes through this process:
+
+    → {"guard": true}, {"kernel": true}      who they are, by the credentials of the message
+    → {"ready": connection}                  it listens; everything of its run is still to come
+    ← {"variables": …, "directory": …, "argv": […]}
+    → {"begun": true}                        and the notebook may be executed
+    → {"ended": status}                      as waitpid(2) tells it
+
+It forks only while it has a single thread, and has no socket of ZeroMQ, event loop or database
+before the fork. The guard is the subreaper of its kernel, so whatever that leaves behind is found
+below it (prctl(2)).
+"""
+
+import array
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+LONGEST = 1 << 20
+INLINE = "module://matplotlib_inline.backend_inline"
+QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""While modules are imported: these would start threads, which no fork takes along."""
+
+
+def receive(line):
+    """A message and the descriptor that came with it, if any; (None, None) at the end."""
+    data, ancillary, _, _ = line.recvmsg(LONGEST, socket.CMSG_SPACE(64))
+    passed = array.array("i")
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            passed.frombytes(payload[: len(payload) - len(payload) % passed.itemsize])
+    return (json.loads(data) if data else None), (passed[0] if passed else None)
+
+
+def tell(line, **message):
+    line.send(json.dumps(message).encode())
+
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+def main():
+    """Import, then fork at each request, until the keeper is gone."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.setblocking(True)
+    if sys.path[0] in ("", os.getcwd()):
+        del sys.path[0]  # as ipykernel_launcher does; the kernel puts it back
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel of the machine reaps
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    order, _ = receive(control)
+    if not warm_up(control, order["modules"]):
+        return
+    gc.collect()
+    gc.freeze()
+    tell(control, ready=len(sys.modules))
+    while True:
+        request, descriptor = receive(control)
+        if request is None:
+            return
+        if threads() != 1:
+            os.close(descriptor)
+            tell(control, refused="something that it imports has started a thread")
+            continue
+        if os.fork() == 0:
+            control.close()
+            guard(socket.socket(fileno=descriptor), order, request["fork"])
+        os.close(descriptor)
+
+
+def warm_up(control, modules):
+    """Import the kernel's own modules and those named; False if this process is of no use then."""
+    kept = {name: os.environ.get(name) for name in (*QUIET, "MPLBACKEND")}
+    os.environ.update(QUIET)
+    os.environ.setdefault("MPLBACKEND", INLINE)
+    try:
+        import ipykernel.ipkernel
+        import ipykernel.kernelapp  # noqa: F401
+    except Exception as error:
+        tell(control, failed=f"the environment's ipykernel cannot be imported: {error}")
+        return False
+    for name in modules:
+        if name in sys.modules:
+            continue
+        tell(control, importing=name)
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+        if threads() != 1:
+            tell(control, denied=name)
+            return False
+    for name, value in kept.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return True
+
+
+def guard(line, order, name):
+    """In the fork: start the kernel, tell how it ends, and stay while anything of it lives."""
+    status = 1
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        tell(line, guard=True)
+        kernel = os.fork()
+        if kernel == 0:
+            status = become_kernel(line, order, name)
+        else:
+            wait_for_all(line, kernel)
+            status = 0
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else int(bool(ending.code))
+    finally:
+        os._exit(status & 0xFF)
+
+
+def wait_for_all(line, kernel):
+    while True:
+        try:
+            pid, status = os.wait()
+        except ChildProcessError:
+            return
+        if pid == kernel:
+            with contextlib.suppress(OSError):
+                tell(line, ended=status)
+
+
+def become_kernel(line, order, name):
+    """The kernel of one run, first without anything of that run."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    os.setsid()
+    os.umask(0o022)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    tell(line, kernel=True)
+    folder = os.path.join(order["sockets"], name)
+    os.environ["IPYTHONDIR"] = os.path.join(folder, "ipython")
+    app = made_ready(folder)
+    connection = {each: getattr(app, each) for each in ("ip", "transport")}
+    connection.update({f"{each}_port": port for each, port in app._ports.items()})
+    tell(line, ready={**connection, "key": app.session.key.decode()})
+    given, _ = receive(line)
+    if given is None:  # nobody wants it any more
+        return 0
+    begin(app, given)
+    tell(line, begun=True)
+    line.close()
+    app.start()
+    finish(app)
+    return 0
+
+
+def made_ready(folder):
+    """An ipykernel that listens, and has not begun to execute."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    app = IPKernelApp.instance()
+    app.initialize(
+        [
+            "-f",
+            os.path.join(folder, "c"),
+            "--transport=ipc",
+            f"--ip={folder}/k",
+            "--IPKernelApp.parent_handle=0",
+            "--HistoryManager.hist_file=:memory:",
+        ]
+    )
+    return app
+
+
+def begin(app, given):
+    """Become what a kernel started for this run would be."""
+    os.environ.clear()
+    os.environ.update(given["variables"])
+    os.environ.setdefault("MPLBACKEND", INLINE)
+    sys.argv[:] = given["argv"]
+    os.chdir(given["directory"])
+    time.tzset()
+    random.seed()
+    importlib.invalidate_caches()
+    if "tempfile" in sys.modules:
+        sys.modules["tempfile"].tempdir = None
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    let_blas_use_all()
+    settle_matplotlib()
+    shell = app.shell
+    shell.starting_dir = given["directory"]
+    shell.user_ns["_dh"][:] = [given["directory"]]
+
+
+def let_blas_use_all():
+    """OpenBLAS was imported with one thread; here it may have as many as it would have begun with
+    (the names are those that threadpoolctl looks for)."""
+    variables = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+    wanted = next((os.environ[name] for name in variables if name in os.environ), "")
+    count = int(wanted) if wanted.isdecimal() else len(os.sched_getaffinity(0))
+    with open("/proc/self/maps") as maps:
+        paths = {line.split(None, 5)[-1].strip() for line in maps if "openblas" in line}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            library = ctypes.CDLL(path)
+            for name in openblas_names():
+                if hasattr(library, name):
+                    getattr(library, name)(ctypes.c_int(max(1, count)))
+
+
+def openblas_names():
+    for prefix in ("", "scipy_"):
+        for suffix in ("", "64_", "_64"):
+            yield f"{prefix}openblas_set_num_threads{suffix}"
+
+
+def settle_matplotlib():
+    """What matplotlib does at its import, where there was no shell yet and another environment."""
+    if "matplotlib" in sys.modules:
+        matplotlib = sys.modules["matplotlib"]
+        with contextlib.suppress(Exception):
+            for name in ("get_configdir", "get_cachedir"):
+                getattr(getattr(matplotlib, name), "cache_clear", lambda: None)()
+            matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
+    if "matplotlib.pyplot" in sys.modules:
+        with contextlib.suppress(Exception):
+            sys.modules["matplotlib.pyplot"].install_repl_displayhook()
+
+
+def finish(app):
+    """What the end of a Python program does, which a fork would do for its parent's sake, too."""
+    import atexit
+
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

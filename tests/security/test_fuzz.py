@@ -24,7 +24,8 @@ from runhook import web
 from runhook.api.routes import ROUTES
 from runhook.cli.recipe import RecipeError, read_recipe
 from runhook.logs import BLOCK
-from runhook.runner.notebook import clear_outputs, inject, read_notebook
+from runhook.runner.notebook.document import clear_outputs, read_notebook
+from runhook.runner.notebook.injection import inject
 from runhook.runner.report import StepFailed
 from runhook.web.pages import PAGES
 from tests.api.hook_sender import Hook

@@ -161,9 +161,9 @@ def run(
     Raises Stopped once its whole tree is gone, if the attempt has to end; StepFailed if it cannot
     be started, or took longer than `timeout` seconds (then its tree is ended too).
     """
-    with _spawn(argv, cwd, env, output, output, control.enter) as process:
+    with spawn(argv, cwd, env, output, output, control.enter) as process:
         _wait_or_end(process, control, timeout, observer, argv[0])
-    return _exit(process)
+    return exit_of(process)
 
 
 def capture(
@@ -184,13 +184,13 @@ def capture(
     reads, writes = os.memfd_create("stdout"), os.memfd_create("stderr")
     try:
         try:
-            with _spawn(argv, cwd, env, reads, writes, enter) as process:
+            with spawn(argv, cwd, env, reads, writes, enter) as process:
                 _wait_or_end(process, control, timeout, None, argv[0])
         finally:
             errors = mask(os.pread(writes, LONGEST_CAPTURE, 0))
             if errors:
                 os.write(output, errors)
-        ended = _exit(process)
+        ended = exit_of(process)
         text = errors[-TAIL:].decode("utf-8", "replace")
         return Exit(ended.code, ended.signal, text), os.pread(reads, LONGEST_CAPTURE, 0)
     finally:
@@ -198,7 +198,7 @@ def capture(
         os.close(writes)
 
 
-def _spawn(
+def spawn(
     argv: Sequence[str],
     cwd: Path,
     env: Mapping[str, str],
@@ -206,6 +206,8 @@ def _spawn(
     stderr: int,
     enter: Callable[[], None] | None,
 ) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own; `enter` is what its process does first. StepFailed
+    if it cannot be started."""
     try:
         return subprocess.Popen(
             argv,
@@ -222,7 +224,8 @@ def _spawn(
         raise StepFailed(f"cannot start {argv[0]}: {error}") from None
 
 
-def _exit(process: subprocess.Popen[bytes]) -> Exit:
+def exit_of(process: subprocess.Popen[bytes]) -> Exit:
+    """How a child ended, which is waited for."""
     code = process.wait()
     return Exit(code, None) if code >= 0 else Exit(None, -code)
 

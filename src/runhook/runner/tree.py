@@ -56,6 +56,11 @@ def end_descendants(grace: float) -> None:
         _kill_all()
 
 
+def interrupt_descendants() -> None:
+    """SIGINT to every descendant, as Ctrl-C does."""
+    _signal_all(signal.SIGINT)
+
+
 def _kill_all() -> None:
     """Until nothing is left: what forks faster than it dies is killed again. What cannot be killed
     (it waits in the kernel, or is not ours) is not waited for without end."""

@@ -3,6 +3,7 @@
     document    read and judged           kernel      what a started kernel is (the seam)
     injection   parameters put in         kernels     which one, and how it is started
     live        the file that grows       cold        one that is started for this notebook
+    warm        one that was forked ahead
     execution   from the first cell to    client      our end of its channels
                 whatever ends it          cells       one cell after another, by its messages
 
@@ -22,6 +23,7 @@ from runhook.runner.notebook.live import LiveDocument
 from runhook.runner.process import Control
 from runhook.runner.report import Reporter
 from runhook.runner.spec import RunSpec
+from runhook.runner.warm.start import WarmStart
 
 
 def run_notebook(
@@ -32,6 +34,7 @@ def run_notebook(
     reporter: Reporter,
     control: Control,
     sockets: Path,
+    warm: WarmStart | None = None,
 ) -> None:
     """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
     `sockets` is an empty folder with a short path.
@@ -45,5 +48,5 @@ def run_notebook(
     clear_outputs(notebook)
     target = Path(spec.directory) / "artifacts" / source.name
     live = LiveDocument(notebook, target, reporter.masker)
-    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter)
+    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter, warm)
     asyncio.run(Execution(launch, live).run())

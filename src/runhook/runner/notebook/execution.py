@@ -15,6 +15,7 @@ from runhook.runner.notebook.document import tags
 from runhook.runner.notebook.kernel import Kernel, Launch, readable
 from runhook.runner.notebook.live import LiveDocument
 from runhook.runner.notebook.text import text_of
+from runhook.runner.notebook.warm import imported
 from runhook.runner.process import Control, Exit, Stopped
 from runhook.runner.report import StepFailed
 from runhook.runner.tree import end_tree
@@ -61,6 +62,8 @@ class Execution:
                 code = cell.cell_type == "code" and cell.source.strip()
                 if code and "skip-execution" not in tags(cell):
                     await self._cell(cells, index, kernel, stop)
+            if self._launch.warm:
+                self._launch.warm.teach(await imported(client))
             client.shutdown()
             await kernel.end(SHUT_DOWN_SECONDS)
         finally:

@@ -4,8 +4,9 @@ It runs in the job's environment, where nothing of ours is: only the standard li
 are imported, and its text is read from standard input. `argv[1]` is the descriptor of a
 SOCK_SEQPACKET socket to the keeper; every message is one JSON object.
 
-    ← {"modules": […], "sockets": folder, "handle": bool}       first, once
-    → {"importing": name}, {"denied": name}, {"ready": count}   or {"failed": why}, and it ends
+    ← {"modules": […], "watched": […], "sockets": folder}       first, once
+    → {"importing": name}, {"ready": count}                     or {"failed": why} and it ends, or
+    → {"denied": name, "why": …}                                and it ends: that one is to be left out
     ← {"fork": name} with the descriptor of a line              a kernel, named after its folder
     → {"refused": why}                                          it cannot fork any more
 
@@ -13,7 +14,7 @@ A line is the socket between one kernel and its run; nothing of a run's passes t
 
     → {"guard": true}, {"kernel": true}      who they are, by the credentials of the message
     → {"ready": connection}                  it listens; everything of its run is still to come
-    ← {"variables": …, "directory": …, "argv": […]}
+    ← {"variables": …, "directory": …}
     → {"begun": true}                        and the notebook may be executed
     → {"ended": status}                      as waitpid(2) tells it
 
@@ -26,7 +27,7 @@ import array
 import contextlib
 import ctypes
 import gc
-import importlib
+import importlib.util
 import json
 import os
 import random
@@ -40,6 +41,12 @@ LONGEST = 1 << 20
 INLINE = "module://matplotlib_inline.backend_inline"
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """While modules are imported: these would start threads, which no fork takes along."""
+OWN = (
+    "ipykernel.ipkernel ipykernel.debugger debugpy.server.api IPython.core.debugger "
+    "IPython.core.completerlib IPython.core.oinspect IPython.extensions.storemagic sqlite3 "
+    "tornado.platform.asyncio tornado.locks tornado.queues faulthandler"
+).split()
+"""What ipykernel imports when it is made ready, at its leisure."""
 
 
 def receive(line):
@@ -69,7 +76,7 @@ def main():
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel of the machine reaps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order, _ = receive(control)
-    if not warm_up(control, order["modules"]):
+    if not warm_up(control, order["modules"], order["watched"]):
         return
     gc.collect()
     gc.freeze()
@@ -84,30 +91,53 @@ def main():
             continue
         if os.fork() == 0:
             control.close()
+            os.set_inheritable(descriptor, False)
             guard(socket.socket(fileno=descriptor), order, request["fork"])
         os.close(descriptor)
 
 
-def warm_up(control, modules):
+class Watched(dict):
+    """The variables, noting who asks for one that differs between runs: what is imported ahead must
+    not depend on it."""
+
+    def __init__(self, given, watched):
+        super().__init__(given)
+        self.watched = {os.fsencode(name) for name in watched}
+        self.asked = None
+
+    def __getitem__(self, name):
+        if name in self.watched:
+            self.asked = os.fsdecode(name)
+        return super().__getitem__(name)
+
+
+def warm_up(control, modules, watched):
     """Import the kernel's own modules and those named; False if this process is of no use then."""
     kept = {name: os.environ.get(name) for name in (*QUIET, "MPLBACKEND")}
     os.environ.update(QUIET)
     os.environ.setdefault("MPLBACKEND", INLINE)
+    os.environ._data = lookups = Watched(os.environ._data, watched)
     try:
-        import ipykernel.ipkernel
         import ipykernel.kernelapp  # noqa: F401
     except Exception as error:
         tell(control, failed=f"the environment's ipykernel cannot be imported: {error}")
         return False
-    for name in modules:
+    for name in (*OWN, *modules):
         if name in sys.modules:
             continue
+        lookups.asked = None
         tell(control, importing=name)
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+        why = None
         if threads() != 1:
-            tell(control, denied=name)
+            why = "starts threads when it is imported"
+        elif lookups.asked and name not in OWN:
+            why = f"looks up {lookups.asked} when it is imported"
+        if why:
+            tell(control, denied=name, why=why)
             return False
+    os.environ._data = dict(lookups)
     for name, value in kept.items():
         if value is None:
             os.environ.pop(name, None)
@@ -153,12 +183,16 @@ def become_kernel(line, order, name):
     """The kernel of one run, first without anything of that run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.umask(0o022)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tell(line, kernel=True)
     folder = os.path.join(order["sockets"], name)
+    os.makedirs(folder, mode=0o700)
     os.environ["IPYTHONDIR"] = os.path.join(folder, "ipython")
     app = made_ready(folder)
     connection = {each: getattr(app, each) for each in ("ip", "transport")}
@@ -188,6 +222,7 @@ def made_ready(folder):
             f"--ip={folder}/k",
             "--IPKernelApp.parent_handle=0",
             "--HistoryManager.hist_file=:memory:",
+            "--log-level=CRITICAL",  # else it tells people on its output how to use it
         ]
     )
     return app
@@ -198,7 +233,7 @@ def begin(app, given):
     os.environ.clear()
     os.environ.update(given["variables"])
     os.environ.setdefault("MPLBACKEND", INLINE)
-    sys.argv[:] = given["argv"]
+    sys.argv[:] = [launcher(), "-f", app.connection_file]
     os.chdir(given["directory"])
     time.tzset()
     random.seed()
@@ -212,6 +247,11 @@ def begin(app, given):
     shell = app.shell
     shell.starting_dir = given["directory"]
     shell.user_ns["_dh"][:] = [given["directory"]]
+
+
+def launcher():
+    spec = importlib.util.find_spec("ipykernel_launcher")
+    return spec.origin if spec and spec.origin else "ipykernel_launcher"
 
 
 def let_blas_use_all():

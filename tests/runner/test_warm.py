@@ -3,9 +3,6 @@
 import asyncio
 import json
 import socket
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +57,9 @@ class Warm:
 
 
 @pytest.fixture
-async def warm(bench: Bench, repository_of: Any) -> AsyncIterator[Warm]:
+async def warm(bench: Bench, repository_of: Any) -> Warm:
     folder, commit = repository_of
-    yield Warm(bench, folder, commit)
+    return Warm(bench, folder, commit)
 
 
 def note(spec: RunSpec) -> str:

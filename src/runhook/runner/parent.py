@@ -94,7 +94,9 @@ class Parent:
             case "run":
                 return self._run(Path(request["directory"]), request["secrets"])
             case _:
-                if self._bounds:  # a new parent, perhaps of another version, has a keeper of its own
+                if (
+                    self._bounds
+                ):  # a new parent, perhaps of another version, has a keeper of its own
                     keeper.dismiss(self._bounds.socket)
                 return {}
 

@@ -48,5 +48,7 @@ def run_notebook(
     clear_outputs(notebook)
     target = Path(spec.directory) / "artifacts" / source.name
     live = LiveDocument(notebook, target, reporter.masker)
-    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter, warm)
+    launch = Launch(
+        spec, notebook, source.parent, python, variables, sockets, control, reporter, warm
+    )
     asyncio.run(Execution(launch, live).run())

@@ -1,7 +1,7 @@
 """A warm kernel: forked by a process that had imported much of what the notebook needs."""
 
-import asyncio
 import ast
+import asyncio
 from contextlib import suppress
 from typing import Literal
 

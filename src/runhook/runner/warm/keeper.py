@@ -29,7 +29,6 @@ from typing import Any
 from runhook.runner.report import StepFailed
 from runhook.runner.spec import WarmSpec
 from runhook.runner.warm import messages
-from runhook.runner.warm.messages import Message
 from runhook.runner.warm.parents import Line, Parent
 from runhook.runner.warm.plan import Plan, worth_importing
 
@@ -374,9 +373,7 @@ def ensure(bounds: WarmSpec, in_fork: Callable[[], None]) -> None:
             _become_keeper(listener, bounds, in_fork)
 
 
-def _become_keeper(
-    listener: socket.socket, bounds: WarmSpec, in_fork: Callable[[], None]
-) -> None:
+def _become_keeper(listener: socket.socket, bounds: WarmSpec, in_fork: Callable[[], None]) -> None:
     status = 1
     try:
         os.setsid()

@@ -29,9 +29,7 @@ class Lease:
     begun: bool = False
     _exit: Exit | None = None
 
-    def begin(
-        self, variables: Mapping[str, str], directory: Path, doors: list[int]
-    ) -> None:
+    def begin(self, variables: Mapping[str, str], directory: Path, doors: list[int]) -> None:
         """Make it the run's: from now on the notebook may be executed. `doors` are those of the
         control groups that hold the run (`Group.doors`). OSError if it cannot be had."""
         try:
@@ -90,7 +88,9 @@ class Door:
         try:
             self._socket.settimeout(TAKE_SECONDS)
             self._socket.connect(self._address)
-            messages.send(self._socket, op="take", key=self.plan.key, folders=list(map(str, folders)))
+            messages.send(
+                self._socket, op="take", key=self.plan.key, folders=list(map(str, folders))
+            )
             answer = messages.receive(self._socket)
         except TimeoutError:
             self._reopen()

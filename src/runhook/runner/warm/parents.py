@@ -3,17 +3,14 @@
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from runhook.runner import scratch, tree
-from runhook.runner.report import StepFailed
 from runhook.runner.sandbox import Confinement, OwnUser, Sandbox, confined
 from runhook.runner.warm import messages, mounts
 from runhook.runner.warm.plan import PROGRAM, Plan, worth_importing

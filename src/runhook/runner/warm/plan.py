@@ -19,8 +19,8 @@ from runhook.runner.view import View
 
 PROGRAM = Path(__file__).with_name("program.py")
 NEVER = frozenset(
-    "polars torch tensorflow jax ray distributed matplotlib_inline debugpy pydevd ipykernel_launcher "
-    "__main__ __mp_main__ antigravity this".split()
+    "polars torch tensorflow jax ray distributed matplotlib_inline debugpy pydevd "
+    "ipykernel_launcher __main__ __mp_main__ antigravity this".split()
 )
 """Start threads or GPUs when they are imported, or want to find a shell."""
 MOST_MODULES = 2500

@@ -5,8 +5,8 @@ are imported, and its text is read from standard input. `argv[1]` is the descrip
 SOCK_SEQPACKET socket to the keeper; every message is one JSON object.
 
     ← {"modules": […], "watched": […], "sockets": folder}       first, once
-    → {"importing": name}, {"ready": count}                     or {"failed": why} and it ends, or
-    → {"denied": name, "why": …}                                and it ends: that one is to be left out
+    → {"importing": name}, {"ready": count}
+    → {"failed": why}, or {"denied": name, "why": …}  and it ends; leave that one out
     ← {"fork": name} with the descriptor of a line              a kernel, named after its folder
     → {"refused": why}                                          it cannot fork any more
 
@@ -23,7 +23,10 @@ before the fork. The guard is the subreaper of its kernel, so whatever that leav
 below it (prctl(2)).
 """
 
+from __future__ import annotations
+
 import array
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -35,6 +38,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LONGEST = 1 << 20
@@ -49,7 +54,7 @@ OWN = (
 """What ipykernel imports when it is made ready, at its leisure."""
 
 
-def receive(line):
+def receive(line: socket.socket) -> tuple[Any, int | None]:
     """A message and the descriptor that came with it, if any; (None, None) at the end."""
     data, ancillary, _, _ = line.recvmsg(LONGEST, socket.CMSG_SPACE(64))
     passed = array.array("i")
@@ -59,15 +64,15 @@ def receive(line):
     return (json.loads(data) if data else None), (passed[0] if passed else None)
 
 
-def tell(line, **message):
+def tell(line: socket.socket, **message: object) -> None:
     line.send(json.dumps(message).encode())
 
 
-def threads():
+def threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def main():
+def main() -> None:
     """Import, then fork at each request, until the keeper is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.setblocking(True)
@@ -83,7 +88,7 @@ def main():
     tell(control, ready=len(sys.modules))
     while True:
         request, descriptor = receive(control)
-        if request is None:
+        if request is None or descriptor is None:
             return
         if threads() != 1:
             os.close(descriptor)
@@ -96,29 +101,30 @@ def main():
         os.close(descriptor)
 
 
-class Watched(dict):
+class Watched(dict[bytes, bytes]):
     """The variables, noting who asks for one that differs between runs: what is imported ahead must
     not depend on it."""
 
-    def __init__(self, given, watched):
+    def __init__(self, given: Any, watched: list[str]) -> None:
         super().__init__(given)
         self.watched = {os.fsencode(name) for name in watched}
-        self.asked = None
+        self.asked: str | None = None
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: bytes) -> bytes:
         if name in self.watched:
             self.asked = os.fsdecode(name)
         return super().__getitem__(name)
 
 
-def warm_up(control, modules, watched):
+def warm_up(control: socket.socket, modules: list[str], watched: list[str]) -> bool:
     """Import the kernel's own modules and those named; False if this process is of no use then."""
     kept = {name: os.environ.get(name) for name in (*QUIET, "MPLBACKEND")}
     os.environ.update(QUIET)
     os.environ.setdefault("MPLBACKEND", INLINE)
-    os.environ._data = lookups = Watched(os.environ._data, watched)
+    variables: Any = os.environ
+    variables._data = lookups = Watched(variables._data, watched)
     try:
-        import ipykernel.kernelapp  # noqa: F401
+        importlib.import_module("ipykernel.kernelapp")
     except Exception as error:
         tell(control, failed=f"the environment's ipykernel cannot be imported: {error}")
         return False
@@ -137,7 +143,7 @@ def warm_up(control, modules, watched):
         if why:
             tell(control, denied=name, why=why)
             return False
-    os.environ._data = dict(lookups)
+    variables._data = dict(lookups)
     for name, value in kept.items():
         if value is None:
             os.environ.pop(name, None)
@@ -146,7 +152,7 @@ def warm_up(control, modules, watched):
     return True
 
 
-def guard(line, order, name):
+def guard(line: socket.socket, order: Any, name: str) -> None:
     """In the fork: start the kernel, tell how it ends, and stay while anything of it lives."""
     status = 1
     try:
@@ -168,7 +174,7 @@ def guard(line, order, name):
         os._exit(status & 0xFF)
 
 
-def wait_for_all(line, kernel):
+def wait_for_all(line: socket.socket, kernel: int) -> None:
     while True:
         try:
             pid, status = os.wait()
@@ -179,7 +185,7 @@ def wait_for_all(line, kernel):
                 tell(line, ended=status)
 
 
-def become_kernel(line, order, name):
+def become_kernel(line: socket.socket, order: Any, name: str) -> int:
     """The kernel of one run, first without anything of that run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.setsid()
@@ -205,15 +211,13 @@ def become_kernel(line, order, name):
     tell(line, begun=True)
     line.close()
     app.start()
-    finish(app)
+    finish()
     return 0
 
 
-def made_ready(folder):
+def made_ready(folder: str) -> Any:
     """An ipykernel that listens, and has not begun to execute."""
-    from ipykernel.kernelapp import IPKernelApp
-
-    app = IPKernelApp.instance()
+    app = importlib.import_module("ipykernel.kernelapp").IPKernelApp.instance()
     app.initialize(
         [
             "-f",
@@ -228,7 +232,7 @@ def made_ready(folder):
     return app
 
 
-def begin(app, given):
+def begin(app: Any, given: Any) -> None:
     """Become what a kernel started for this run would be."""
     os.environ.clear()
     os.environ.update(given["variables"])
@@ -238,10 +242,11 @@ def begin(app, given):
     time.tzset()
     random.seed()
     importlib.invalidate_caches()
-    if "tempfile" in sys.modules:
-        sys.modules["tempfile"].tempdir = None
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed()
+    loaded: dict[str, Any] = dict(sys.modules)
+    if "tempfile" in loaded:
+        loaded["tempfile"].tempdir = None
+    if "numpy.random" in loaded:
+        loaded["numpy.random"].seed()
     let_blas_use_all()
     settle_matplotlib()
     shell = app.shell
@@ -249,12 +254,12 @@ def begin(app, given):
     shell.user_ns["_dh"][:] = [given["directory"]]
 
 
-def launcher():
+def launcher() -> str:
     spec = importlib.util.find_spec("ipykernel_launcher")
     return spec.origin if spec and spec.origin else "ipykernel_launcher"
 
 
-def let_blas_use_all():
+def let_blas_use_all() -> None:
     """OpenBLAS was imported with one thread; here it may have as many as it would have begun with
     (the names are those that threadpoolctl looks for)."""
     variables = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
@@ -270,13 +275,13 @@ def let_blas_use_all():
                     getattr(library, name)(ctypes.c_int(max(1, count)))
 
 
-def openblas_names():
+def openblas_names() -> Iterator[str]:
     for prefix in ("", "scipy_"):
         for suffix in ("", "64_", "_64"):
             yield f"{prefix}openblas_set_num_threads{suffix}"
 
 
-def settle_matplotlib():
+def settle_matplotlib() -> None:
     """What matplotlib does at its import, where there was no shell yet and another environment."""
     if "matplotlib" in sys.modules:
         matplotlib = sys.modules["matplotlib"]
@@ -289,10 +294,8 @@ def settle_matplotlib():
             sys.modules["matplotlib.pyplot"].install_repl_displayhook()
 
 
-def finish(app):
+def finish() -> None:
     """What the end of a Python program does, which a fork would do for its parent's sake, too."""
-    import atexit
-
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     with contextlib.suppress(BaseException):

@@ -33,6 +33,7 @@ import gc
 import importlib.util
 import json
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -53,6 +54,9 @@ OWN = (
 ).split()
 """What ipykernel imports when it is made ready, at its leisure."""
 
+BEFORE = dict(os.environ)
+"""The variables that this process was started with."""
+
 
 def receive(line: socket.socket) -> tuple[Any, int | None]:
     """A message and the descriptor that came with it, if any; (None, None) at the end."""
@@ -70,6 +74,15 @@ def tell(line: socket.socket, **message: object) -> None:
 
 def threads() -> int:
     return len(os.listdir("/proc/self/task"))
+
+
+def descriptors() -> set[str]:
+    """What is open: a fork would share the place in a file, or a connection, with its parent."""
+    listing = os.open("/proc/self/fd", os.O_RDONLY)
+    try:
+        return set(os.listdir(listing)) - {str(listing)}
+    finally:
+        os.close(listing)
 
 
 def main() -> None:
@@ -131,13 +144,15 @@ def warm_up(control: socket.socket, modules: list[str], watched: list[str]) -> b
     for name in (*OWN, *modules):
         if name in sys.modules:
             continue
-        lookups.asked = None
+        lookups.asked, open_before = None, descriptors()
         tell(control, importing=name)
         with contextlib.suppress(Exception):
             importlib.import_module(name)
         why = None
         if threads() != 1:
             why = "starts threads when it is imported"
+        elif descriptors() - open_before:
+            why = "keeps something open when it is imported"
         elif lookups.asked and name not in OWN:
             why = f"looks up {lookups.asked} when it is imported"
         if why:
@@ -234,9 +249,7 @@ def made_ready(folder: str) -> Any:
 
 def begin(app: Any, given: Any) -> None:
     """Become what a kernel started for this run would be."""
-    os.environ.clear()
-    os.environ.update(given["variables"])
-    os.environ.setdefault("MPLBACKEND", INLINE)
+    become_environment(given["variables"])
     sys.argv[:] = [launcher(), "-f", app.connection_file]
     os.chdir(given["directory"])
     time.tzset()
@@ -250,8 +263,20 @@ def begin(app: Any, given: Any) -> None:
     let_blas_use_all()
     settle_matplotlib()
     shell = app.shell
+    with contextlib.suppress(AttributeError):
+        shell.init_environment()
     shell.starting_dir = given["directory"]
-    shell.user_ns["_dh"][:] = [given["directory"]]
+    shell.user_ns["_dh"][:] = [pathlib.Path(given["directory"])]
+
+
+def become_environment(variables: dict[str, str]) -> None:
+    """The run's variables, and what imported modules have set; those of a shell are set again by
+    the kernel's own."""
+    added = {name: value for name, value in os.environ.items() if BEFORE.get(name) != value}
+    added.pop("IPYTHONDIR", None)
+    os.environ.clear()
+    os.environ.update({**added, **variables})
+    os.environ.setdefault("MPLBACKEND", INLINE)
 
 
 def launcher() -> str:

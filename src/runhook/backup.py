@@ -40,7 +40,7 @@ FORMAT = 1
 MANIFEST, TOML, KEY, DATABASE = "manifest.json", "runhook.toml", "keys/server.key", "runhook.db"
 RING = f"keys/{RING_FILE}"
 KEPT = (
-    *("spec.json", "log", "log.index", "events.jsonl", "lock.txt"),
+    *("spec.json", "log", "log.index", "events.jsonl", "cells.jsonl", "lock.txt"),
     *("result.json", "result-value.json", "runner.json"),
 )
 DEEPEST = 64

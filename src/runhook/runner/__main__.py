@@ -161,12 +161,13 @@ class _Attempt:
                     self.spec, workspace, variables, self.reporter, self.control
                 )
         self.control.check()
+        returned = None
         if self.spec.command is not None:
             self._command(workspace, variables)
         else:
-            self._notebook(workspace, variables, prepared)
+            returned = self._notebook(workspace, variables, prepared)
         end_descendants(min(self.control.grace, LEFTOVER_GRACE))
-        keep_value(directory, self.reporter)
+        keep_value(directory, self.reporter, returned)
 
     def _place(self, workspace: Path) -> Place:
         """The place of the work, begun to be made if it is known already what will be in it. A
@@ -243,14 +244,16 @@ class _Attempt:
                 with suppress(OSError), folder_of(workspace, place) as folder:
                     keep_notebooks(folder, before, artifacts, masker)
 
-    def _notebook(self, workspace: Path, variables: dict[str, str], prepared: Prepared) -> None:
+    def _notebook(
+        self, workspace: Path, variables: dict[str, str], prepared: Prepared
+    ) -> bytes | None:
         from runhook.runner.notebook import run_notebook  # noqa: PLC0415  costs 0.3 s
 
         assert self.sockets is not None
         sockets = Path(self.sockets.name)
         with self._step("notebook") as bar:
             try:
-                run_notebook(
+                return run_notebook(
                     self.spec,
                     workspace,
                     variables,

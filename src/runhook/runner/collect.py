@@ -200,10 +200,11 @@ def _own(folder: int) -> None:
         os.fchown(folder, 0, os.getegid())
 
 
-def keep_value(directory: Path, reporter: Reporter) -> None:
-    """Keep the value that the work returned, masked. It must be JSON and of reasonable size, or it
-    is dropped, which a notice says."""
+def keep_value(directory: Path, reporter: Reporter, shown: bytes | None = None) -> None:
+    """Keep the value that the work returned, masked: what it wrote, or else what it has `shown`, as
+    JSON. It must be JSON and of reasonable size, or it is dropped, which a notice says."""
     text = _read(result_value_path(directory))
+    text = shown if text is None else text
     if text is None:
         return
     if len(text) > LARGEST_VALUE:

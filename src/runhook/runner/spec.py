@@ -4,6 +4,7 @@
     log           bytes        runner → server   set-up's output, then the work's, nothing after it
     log.index     text lines   runner → server   `<microseconds since 1970> <size>` as the log grew
     events.jsonl  Report       runner → server   one JSON object a line: steps with their durations
+    cells.jsonl   CellReport   runner → server   of a native notebook: one JSON object a line
     lock.txt      text         runner → server   the resolved packages of the environment
     result.json   Result       runner → server   written once, by rename, as the last thing
     result-value.json          runner → server   what the work returned, if that is JSON
@@ -20,7 +21,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from runhook.runner.levels import Level
@@ -231,6 +232,34 @@ class Report:
 
 
 @dataclass(frozen=True)
+class CellReport:
+    """A line of cells.jsonl, which is only appended to: `{"at": seconds since 1970, "kind": …}`
+    and, beside these, the fields of its kind. `cell` counts all cells of the executed notebook from
+    1, the one with the parameters included; `id` is the cell's own, unique in the notebook.
+
+    plan {of, cells: [{index, id, kind}]}   written first; `of` is how many cells there are, `index`
+                                            counts as `cell` does, `kind` is code, markdown or raw
+    started {cell, id}                      a code cell was given to the kernel
+    output {cell}                           the notebook file holds more of that cell than before;
+                                            a few a second at most, whatever the cell writes
+    finished {cell, id, seconds, status}    of every code cell, once; `status` is ok, error, skipped
+                                            (by its tag, or empty), stopped (cancelled, or beyond a
+                                            limit), died (the kernel ended in it), never_ran, or
+                                            lost (nobody saw how it ended)
+
+    Cells are executed one after the other. The file says nothing about how the attempt ended.
+    """
+
+    at: float
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def line(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {"at": self.at, "kind": self.kind, **self.data}
+
+
+@dataclass(frozen=True)
 class Result:
     """How the attempt ended. `step` is where it failed; `reason` is one sentence for people."""
 
@@ -263,6 +292,11 @@ class Result:
                 time.sleep(1)
 
 
+def executed_name(notebook: str) -> str:
+    """What the executed notebook is called among the artifacts."""
+    return f"{PurePosixPath(notebook).stem}.ipynb"
+
+
 def make_reserve(directory: Path) -> None:
     """Take the room that the result will need, while there is some."""
     with suppress(OSError), (directory / RESERVE).open("wb") as file:
@@ -270,12 +304,17 @@ def make_reserve(directory: Path) -> None:
 
 
 def append_report(directory: Path, report: Report) -> None:
-    """Add a line to events.jsonl, in one write, so that a reader sees it whole or not yet. A disk
-    without room costs the report, never the run; what was written in part is ended as a line."""
-    line = (json.dumps(asdict(report), default=str) + "\n").encode()
+    """Add a line to events.jsonl."""
+    append_line(directory / "events.jsonl", asdict(report))
+
+
+def append_line(path: Path, value: dict[str, Any]) -> None:
+    """Add a JSON object as a line, in one write, so that a reader sees it whole or not yet. A disk
+    without room costs the line, never the run; what was written in part is ended as a line."""
+    line = (json.dumps(value, default=str) + "\n").encode()
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     with suppress(OSError):
-        descriptor = os.open(directory / "events.jsonl", flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
         try:
             if os.write(descriptor, line) < len(line):
                 os.write(descriptor, b"\n")

@@ -1,7 +1,7 @@
 """What a run left, for whoever may see the run: where it is kept, and why there is nothing."""
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from runhook import artifacts
@@ -9,6 +9,7 @@ from runhook.artifacts import NotThere, Withheld
 from runhook.errors import NotFound
 from runhook.model.access import Caller
 from runhook.model.run import TERMINAL, Attempt, Run
+from runhook.runner.spec import executed_name
 from runhook.services import runs
 from runhook.services.site import Site
 from runhook.store import attempts, jobs
@@ -57,7 +58,7 @@ def withheld(left: Left, site: Site) -> Withheld:
     they never are. The notebook that the runner itself executes is masked as it is written."""
     if not left.secrets or left.attempt is None or _collected(left.directory(site)):
         return lambda _: False
-    own = left.notebook and PurePosixPath(left.notebook).name
+    own = left.notebook and executed_name(left.notebook)
     return lambda path: path.endswith(".ipynb") and path != own
 
 
@@ -94,4 +95,4 @@ def executed_notebook(left: Left) -> bytes:
             f"run {left.run.id} executed no notebook of its job: it ran a command",
             hint="Notebooks that a command wrote are among its artifacts.",
         )
-    return PurePosixPath(left.notebook).name.encode()
+    return executed_name(left.notebook).encode()

@@ -2,10 +2,14 @@
 
     document    read and judged           kernel      what a started kernel is (the seam)
     injection   parameters put in         kernels     which one, and how it is started
-    live        the file that grows       cold        one that is started for this notebook
+    execution   from the first cell to    cold        one that is started for this notebook
+                whatever ends it          client      our end of its channels
+    endings     what an end means         cells       one cell after another, by its messages
+    record      what is noted of cells    outputs     what it publishes, made fit for a notebook
     warm        one that was forked ahead
-    execution   from the first cell to    client      our end of its channels
-                whatever ends it          cells       one cell after another, by its messages
+    journal     told to the server        terminal    a stream as it looks on a terminal
+    live        the file that grows       spill       what is too large, as artifacts
+    returned    what the run returns      text        outputs as lines of a log
 
 The kernel comes from the job's environment, whatever the notebook's metadata names, and is reached
 over IPC sockets. The executed notebook is true on every ending.
@@ -18,11 +22,16 @@ from pathlib import Path
 from runhook.runner.notebook.document import clear_outputs, find_notebook, read_notebook
 from runhook.runner.notebook.execution import Execution
 from runhook.runner.notebook.injection import inject
+from runhook.runner.notebook.journal import Journal
 from runhook.runner.notebook.kernel import Launch
 from runhook.runner.notebook.live import LiveDocument
+from runhook.runner.notebook.outputs import Outputs
+from runhook.runner.notebook.record import Record
+from runhook.runner.notebook.spill import Spill
 from runhook.runner.process import Control
 from runhook.runner.report import Reporter
-from runhook.runner.spec import RunSpec
+from runhook.runner.scratch import KEPT
+from runhook.runner.spec import RunSpec, executed_name
 from runhook.runner.warm.start import WarmStart
 
 
@@ -35,9 +44,9 @@ def run_notebook(
     control: Control,
     sockets: Path,
     warm: WarmStart | None = None,
-) -> None:
+) -> bytes | None:
     """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
-    `sockets` is an empty folder with a short path.
+    `sockets` is an empty folder with a short path. What it returns, as JSON, if it does.
 
     StepFailed names the cell that failed, or why the kernel is gone.
     """
@@ -46,9 +55,15 @@ def run_notebook(
     notebook = read_notebook(workspace, source, spec.notebook)
     inject(notebook, spec.parameters)
     clear_outputs(notebook)
-    target = Path(spec.directory) / "artifacts" / source.name
-    live = LiveDocument(notebook, target, reporter.masker)
+    artifacts = Path(spec.directory) / KEPT
+    journal = Journal(Path(spec.directory), reporter.masker)
+    target = artifacts / executed_name(spec.notebook)
+    live = LiveDocument(notebook, target, reporter.masker, journal.output)
+    outputs = Outputs(Spill(artifacts, reporter.masker), live.has_room)
+    record = Record(live, journal, spec)
     launch = Launch(
         spec, notebook, source.parent, python, variables, sockets, control, reporter, warm
     )
-    asyncio.run(Execution(launch, live).run())
+    execution = Execution(launch, live, record, outputs)
+    asyncio.run(execution.run())
+    return execution.returned.as_json()

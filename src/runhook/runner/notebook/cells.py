@@ -14,29 +14,41 @@ from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode
 
 from runhook.runner.notebook.client import Message
+from runhook.runner.notebook.outputs import Outputs
 
+GROWING = (
+    "stream",
+    "display_data",
+    "execute_result",
+    "update_display_data",
+    "error",
+    "clear_output",
+)
 QUIET_SECONDS = 4.0
 """How long nothing may come, once a cell was answered, before its end is taken as lost."""
 
 
 class Cells(NotebookClient):
-    """Executes cells of `nb`. `heard` is called with every message and the index of its cell,
-    before the cell is changed; `changed` with the index after it."""
+    """Executes cells of `notebook`. `heard` is called with every message and the index of its
+    cell, as it was published; `grown` with the index once the cell was changed by it."""
 
     def __init__(
         self,
         notebook: NotebookNode,
         client: AsyncKernelClient,
+        outputs: Outputs,
         heard: Callable[[Message, int], None],
-        changed: Callable[[int], None],
+        grown: Callable[[int], None],
     ) -> None:
         super().__init__(notebook, store_widget_state=True, record_timing=True)
         self.kc = client
+        self._outputs = outputs
         self._heard = heard
-        self._changed = changed
+        self._grown = grown
         self._requests: dict[str, int] = {}
         self._idle: asyncio.Event = asyncio.Event()
         self._current = ""
+        self._count = 0
 
     async def listen(self) -> None:
         """Take in what the kernel publishes, for ever. Of a cell that is over, too: threads that
@@ -78,8 +90,6 @@ class Cells(NotebookClient):
             if self._count == before:
                 return
 
-    _count = 0
-
     def _take(self, message: Message) -> None:
         self._count += 1
         request = message["parent_header"].get("msg_id")
@@ -87,9 +97,30 @@ class Cells(NotebookClient):
         if index is None:
             return
         self._heard(message, index)
+        outputs = self.nb.cells[index].outputs
+        fit: Message | None = message
+        if not self.output_hook_stack[request]:
+            fit = self._outputs.bounded(outputs, message, index)
         try:
-            self.process_message(message, self.nb.cells[index], index)
+            if fit is not None:
+                self.process_message(fit, self.nb.cells[index], index)
         except CellExecutionComplete:
             if request == self._current:
                 self._idle.set()
-        self._changed(index)
+        if message["msg_type"] in GROWING:
+            self._grown(index)
+
+    def output(
+        self, outs: list[NotebookNode], msg: Message, display_id: str | None, cell_index: int
+    ) -> NotebookNode | None:
+        """A stream goes where it continues; anything else is a new output."""
+        hooked = self.output_hook_stack[msg["parent_header"].get("msg_id")]
+        if msg["msg_type"] != "stream" or hooked:
+            return super().output(outs, msg, display_id, cell_index)
+        if self.clear_before_next_output:
+            outs[:] = []
+            self.clear_display_id_mapping(cell_index)
+            self.clear_before_next_output = False
+        content = msg["content"]
+        self._outputs.stream(outs, cell_index, content["name"], content["text"])
+        return None

@@ -4,19 +4,23 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-import nbformat
+from nbformat import NotebookNode
 
 from runhook.runner.notebook import kernels
 from runhook.runner.notebook.cells import Cells
 from runhook.runner.notebook.client import Message, connect, disconnect
 from runhook.runner.notebook.document import tags
+from runhook.runner.notebook.endings import Ending, of_death, of_reply
 from runhook.runner.notebook.kernel import Kernel, Launch, readable
 from runhook.runner.notebook.live import LiveDocument
+from runhook.runner.notebook.outputs import Outputs
+from runhook.runner.notebook.record import Record
+from runhook.runner.notebook.returned import Returned
 from runhook.runner.notebook.text import text_of
 from runhook.runner.notebook.warm import imported
-from runhook.runner.process import Control, Exit, Stopped
+from runhook.runner.process import Control, Stopped
 from runhook.runner.report import StepFailed
 from runhook.runner.tree import end_tree
 
@@ -30,17 +34,41 @@ T = TypeVar("T")
 class Execution:
     """One notebook on one kernel."""
 
-    def __init__(self, launch: Launch, live: LiveDocument) -> None:
+    def __init__(
+        self, launch: Launch, live: LiveDocument, record: Record, outputs: Outputs
+    ) -> None:
+        self.returned = Returned()
         self._launch = launch
         self._live = live
+        self._record = record
+        self._outputs = outputs
         self._control = launch.control
         self._reporter = launch.reporter
+        self._notebook: NotebookNode = launch.notebook
         self._silent = True
 
     async def run(self) -> None:
         """Execute to the end, or until the attempt has to stop. StepFailed names the cell that
-        failed, or why the kernel is gone; Stopped if somebody wished it or a limit was reached."""
-        self._live.save()
+        failed, or why the kernel is gone; Stopped if somebody wished it or a limit was reached.
+        The notebook says so, whatever it is."""
+        try:
+            await self._run()
+        except Stopped as error:
+            self._end(error.stop.outcome, error.stop.reason)
+            raise
+        except StepFailed as error:
+            self._end("failed", error.reason)
+            raise
+        except BaseException as error:
+            self._end("failed", f"the runner failed: {type(error).__name__}")
+            raise
+        self._end("succeeded", None)
+
+    def _end(self, status: str, reason: str | None) -> None:
+        self._outputs.finish()
+        self._record.end(status, reason)
+
+    async def _run(self) -> None:
         stop = asyncio.create_task(stop_due(self._control))
         try:
             kernel = await self._unless(stop, kernels.start(self._launch))
@@ -48,20 +76,21 @@ class Execution:
                 await self._on(kernel, stop)
             finally:
                 await kernel.end(0)
+        except StepFailed as error:
+            if not self._record.told:
+                self._record.note(None, "KernelDied", error.reason)
+            raise
         finally:
             stop.cancel()
-            self._live.save()
 
     async def _on(self, kernel: Kernel, stop: asyncio.Task[None]) -> None:
         client, info = await self._unless(stop, connect(kernel))
-        self._live.notebook.metadata["language_info"] = info["content"].get("language_info", {})
-        cells = Cells(self._live.notebook, client, self._hear, lambda _: None)
+        self._notebook.metadata["language_info"] = info["content"].get("language_info", {})
+        cells = Cells(self._notebook, client, self._outputs, self._hear, self._live.grown)
         listening = asyncio.create_task(cells.listen())
         try:
-            for index, cell in enumerate(self._live.notebook.cells):
-                code = cell.cell_type == "code" and cell.source.strip()
-                if code and "skip-execution" not in tags(cell):
-                    await self._cell(cells, index, kernel, stop)
+            await self._each_cell(cells, kernel, {stop, listening})
+            cells.set_widgets_metadata()
             if self._launch.warm:
                 self._launch.warm.teach(await imported(client))
             client.shutdown()
@@ -81,67 +110,87 @@ class Execution:
             await task
         why = self._control.due()
         assert why
+        self._record.note(None, "Stopped", why.reason or "the run was cancelled before this cell")
         raise Stopped(why)
 
-    async def _cell(
-        self, cells: Cells, index: int, kernel: Kernel, stop: asyncio.Task[None]
+    async def _each_cell(
+        self, cells: Cells, kernel: Kernel, others: set[asyncio.Task[None]]
     ) -> None:
-        """Execute a cell; an error says that it was the last."""
-        cell = self._live.notebook.cells[index]
-        lenient = "raises-exception" in tags(cell)
+        for index, cell in enumerate(self._notebook.cells):
+            if cell.cell_type != "code":
+                continue
+            if not cell.source.strip() or "skip-execution" in tags(cell):
+                self._record.finished(index, "skipped")
+                continue
+            ending = await self._cell(cells, index, kernel, others)
+            if ending.last:
+                return self._last(index, ending)
+        return None
+
+    def _last(self, index: int, ending: Ending) -> None:
+        """No cell follows: say why, in the notebook and to whoever called."""
+        self._record.finished(index, ending.status)
+        self._record.note(index, ending.name, ending.note or ending.reason or "")
+        if ending.reason:
+            raise StepFailed(ending.reason, ending.exit_code, ending.signal)
+
+    async def _cell(
+        self, cells: Cells, index: int, kernel: Kernel, others: set[asyncio.Task[None]]
+    ) -> Ending:
+        """Execute a cell: how it ended. Stopped if the attempt has to."""
+        lenient = "raises-exception" in tags(self._notebook.cells[index])
+        self._record.started(index)
         work = asyncio.create_task(cells.execute_index(index, stop_on_error=not lenient))
         ended = asyncio.create_task(kernel.ended())
         try:
-            await asyncio.wait({work, ended, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, ended, *others}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
-                self._answered(index, work.result(), lenient)
+                ending = of_reply(work.result()["content"], index + 1, lenient)
             elif ended.done():
                 await asyncio.sleep(LAST_WORDS_SECONDS)
-                self._died(index, ended.result())
+                ending = of_death(ended.result(), index + 1, self._control.bounds.explain())
             else:
-                await self._stop(index, kernel, {work, ended})
+                await self._stop(index, kernel, {work, ended}, others)
+            self._record.finished(index, ending.status)
+            return ending
         finally:
             work.cancel()
             ended.cancel()
-            self._live.save()
 
-    def _answered(self, index: int, reply: Message, lenient: bool) -> None:
-        content = reply["content"]
-        if content["status"] == "ok" or lenient:
-            return
-        raise StepFailed(
-            f"cell {index + 1} failed with {content.get('ename')}: {content.get('evalue')}"
-        )
-
-    def _died(self, index: int, ended: Exit) -> None:
-        why = self._control.bounds.explain() or "the kernel died"
-        self._tell(index, f"{why} in this cell; the cells after it never ran")
-        raise StepFailed(f"{why} in cell {index + 1}", ended.code, ended.signal)
-
-    async def _stop(self, index: int, kernel: Kernel, ends: set[asyncio.Task[Any]]) -> None:
+    async def _stop(
+        self,
+        index: int,
+        kernel: Kernel,
+        ends: set[asyncio.Task[Any]],
+        others: set[asyncio.Task[None]],
+    ) -> NoReturn:
         """As for a command: INT, the grace, TERM, the grace, KILL; a cell that heeds the first is
         not waited for any longer."""
+        for each in others:
+            if each.done():
+                each.result()  # what failed there is told, and nothing else
         why = self._control.due()
         assert why
         kernel.interrupt()
-        await asyncio.wait(ends, timeout=self._control.grace, return_when=asyncio.FIRST_COMPLETED)
-        self._tell(index, why.reason or "the run was cancelled in this cell")
-        end_tree(0 if any(each.done() for each in ends) else self._control.grace)
+        grace = self._control.grace
+        await asyncio.wait(ends, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        self._record.finished(index, "stopped")
+        self._record.note(index, "Stopped", why.reason or "the run was cancelled in this cell")
+        end_tree(0 if any(each.done() for each in ends) else grace)
         raise Stopped(why)
 
     def _hear(self, message: Message, index: int) -> None:
-        """Have every output that arrives written to the log as a person would expect to read it."""
+        """Have every output that arrives written to the log as a person would expect to read it,
+        and looked at for what the notebook returns."""
+        self.returned.hear(message, self._notebook.cells[index])
         text = text_of(message)
         if text and self._silent:
             self._silent = False
             self._reporter.emit("first_output")
-        os.write(self._reporter.log_fd, text.encode("utf-8", "replace"))
-
-    def _tell(self, index: int, text: str) -> None:
-        """Say in the cell that was executing why it did not end."""
-        output = {"output_type": "error", "ename": "Stopped", "evalue": text}
-        output["traceback"] = [f"Stopped: {text}"]  # type: ignore[assignment]
-        self._live.notebook.cells[index].outputs.append(nbformat.from_dict(output))  # type: ignore[no-untyped-call]
+        rest = memoryview(text.encode("utf-8", "replace"))
+        with suppress(OSError):  # a full disk costs a part of the log, not the run
+            while rest:
+                rest = rest[os.write(self._reporter.log_fd, rest) :]
 
 
 async def stop_due(control: Control) -> None:

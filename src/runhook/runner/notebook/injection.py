@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from runhook.runner.notebook.document import tags
+from runhook.runner.notebook.document import give_ids, tags
 
 INJECTED = "injected-parameters"
 
@@ -20,6 +20,7 @@ def inject(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
         return
     source = "\n".join(["# Parameters", *(f"{n} = {v!r}" for n, v in parameters.items())])
     metadata = {"tags": [INJECTED]}
-    cell = nbformat.v4.new_code_cell(source, metadata=metadata)  # type: ignore[no-untyped-call]
+    cell = nbformat.v4.new_code_cell(source, metadata=metadata, id=INJECTED)  # type: ignore[no-untyped-call]
     places = [index for index, each in enumerate(cells) if "parameters" in tags(each)]
     cells.insert(places[0] + 1 if places else 0, cell)
+    give_ids(notebook)

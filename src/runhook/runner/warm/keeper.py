@@ -20,6 +20,7 @@ import shutil
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Keeper:
         self._inode = os.stat(bounds.socket).st_ino
         self._selector = selectors.DefaultSelector()
         self._parents: dict[str, Parent] = {}
+        self._coming: dict[str, Parent] = {}  # they take the place of others that know less
         self._leaving: list[Parent] = []
         self._lessons: dict[str, Lesson] = {}
         self._guests: dict[int, Guest] = {}
@@ -84,14 +86,23 @@ class Keeper:
         self._watch(self._listener, self._accept)
         while not self._done():
             for key, _ in self._selector.select(LOOK_SECONDS):
-                if key.fd in self._selector.get_map():
-                    key.data()
+                if self._selector.get_map().get(key.fd) == key:  # not closed meanwhile
+                    self._hear(key)
             self._tidy()
-        for parent in (*self._parents.values(), *self._leaving):
+        for parent in (*self._standing(), *self._leaving):
             self._close(parent)
         with suppress(OSError):
             if os.stat(self._bounds.socket).st_ino == self._inode:  # not another keeper's
                 os.unlink(self._bounds.socket)
+
+    def _hear(self, key: selectors.SelectorKey) -> None:
+        """Whatever goes wrong with one of them concerns no other."""
+        try:
+            key.data()
+        except Exception:
+            traceback.print_exc()
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(key.fileobj)
 
     # whoever comes
 
@@ -120,10 +131,10 @@ class Keeper:
             case "spoiled" if guest.parent:
                 self._spoil(guest.parent, body["why"])
             case "told":
-                self._answer(guest, parents=[_told(each) for each in self._parents.values()])
+                self._answer(guest, parents=[_told(each) for each in self._standing()])
             case "leave":
                 self._retired = True
-                for parent in list(self._parents.values()):
+                for parent in self._standing():
                     self._retire(parent)
                 with suppress(OSError):
                     os.unlink(self._bounds.socket)
@@ -221,26 +232,26 @@ class Keeper:
             lesson.modules += new
             lesson.count += 1
         parent = self._parents.get(plan.key)
-        if parent is None:
-            self._start(lesson)
-        elif not first and worth_importing(new, lesson.denied) and parent.state == "ready":
-            self._retire(parent)
+        if parent is None or (not first and worth_importing(new, lesson.denied)):
             self._start(lesson)
 
     def _start(self, lesson: Lesson) -> None:
-        if lesson.hopeless or lesson.plan.key in self._parents:
+        """Have a parent of this plan; where there is one, another that will take its place."""
+        key = lesson.plan.key
+        if lesson.hopeless or key in self._coming:
             return
-        while len(self._parents) >= max(1, self._bounds.parents):
-            self._retire(min(self._parents.values(), key=lambda each: each.used_at))
+        place = self._coming if key in self._parents else self._parents
+        while place is self._parents and len(place) >= max(1, self._bounds.parents):
+            self._retire(min(place.values(), key=lambda each: each.used_at))
         self._number += 1
         folder = self._home / str(self._number)
-        parent = Parent(lesson.plan, lesson.modules, lesson.denied, folder)
+        parent = Parent(lesson.plan, list(lesson.modules), lesson.denied, folder)
         try:
             parent.start()
         except (OSError, StepFailed) as error:
             lesson.hopeless = f"its warm parent cannot be started: {error}"
             return
-        self._parents[lesson.plan.key] = parent
+        place[key] = parent
         self._watch(parent.control, lambda: self._parent_told(parent))
 
     def _parent_told(self, parent: Parent) -> None:
@@ -258,6 +269,8 @@ class Keeper:
             case {"ready": _}:
                 parent.pid, parent.at = message.pid, ""
                 parent.state, parent.why = "ready", ""
+                if self._coming.get(parent.plan.key) is parent:
+                    self._retire(self._parents[parent.plan.key])  # which moves this one up
                 self._serve_waiting(parent)
 
     def _deny(self, parent: Parent, name: str, why: str) -> None:
@@ -279,14 +292,20 @@ class Keeper:
         self._retire(parent)
 
     def _retire(self, parent: Parent) -> None:
-        if self._parents.get(parent.plan.key) is parent:
-            del self._parents[parent.plan.key]
+        for place in (self._parents, self._coming):
+            if place.get(parent.plan.key) is parent:
+                del place[parent.plan.key]
+        if parent.plan.key in self._coming and parent.plan.key not in self._parents:
+            self._parents[parent.plan.key] = self._coming.pop(parent.plan.key)
         if parent in self._leaving:
             return
         for guest in [each for each in self._waiting if each.parent is parent]:
             self._waiting.remove(guest)
             self._answer(guest, cold=parent.why or "its warm parent has just been given up")
         self._leaving.append(parent)
+
+    def _standing(self) -> list[Parent]:
+        return [*self._parents.values(), *self._coming.values()]
 
     def _close(self, parent: Parent) -> None:
         for line in parent.lines:
@@ -296,7 +315,7 @@ class Keeper:
 
     def _tidy(self) -> None:
         now = time.monotonic()
-        for parent in list(self._parents.values()):
+        for parent in self._standing():
             importing = parent.state == "importing" and now - parent.began_at > IMPORT_SECONDS
             if importing:
                 self._deny(parent, parent.at, f"{parent.at} takes too long to import")

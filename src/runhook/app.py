@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -37,11 +38,12 @@ from runhook.gate import Gate, error_response
 from runhook.hosts import Hosts
 from runhook.isolation import Isolation
 from runhook.keys import Keys
+from runhook.model.quantity import byte_count, seconds
 from runhook.places import run_directory, sole_server
 from runhook.ring import FILE as RING_FILE
 from runhook.ring import Source
 from runhook.rotation import Rotated, rotate
-from runhook.runner.spec import Places
+from runhook.runner.spec import Places, WarmSpec
 from runhook.services import identities, links
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
@@ -114,6 +116,7 @@ def compose(settings: Settings, url: str) -> Runhook:
             lambda: isolation.refusal() or disk.reason(),
         ),
         isolation=isolation.spec,
+        warm=_warm(settings, sockets),
     )
     server = Server(
         database=database,
@@ -139,6 +142,20 @@ def compose(settings: Settings, url: str) -> Runhook:
         sweeper=Sweeper(database, site, rules, disk),
         application=Gate(_application(server), server, Uses(database)),
     )
+
+
+def _warm(settings: Settings, sockets: Path) -> WarmSpec | None:
+    """What warm starts may take; None if they are switched off."""
+    attempts = str(settings.server_data / "attempts")
+    try:
+        memory = 0 if settings.warm_memory in ("0", "off") else byte_count(settings.warm_memory)
+        idle = seconds(settings.warm_idle)
+    except ValueError as error:
+        raise SettingsError(f"cannot start: [warm] memory or idle: {error}") from None
+    if not memory or settings.warm_parents < 1:
+        return None
+    address = str(sockets / "warm.sock")
+    return WarmSpec(address, attempts, memory, settings.warm_parents, idle)
 
 
 def _places(settings: Settings) -> Places:

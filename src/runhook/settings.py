@@ -94,6 +94,13 @@ class Settings:
         "",
         "Folders of this machine that runs may use, such as /srv/data, /srv/out:rw (to write).",
     )
+    warm_memory: str = _setting(
+        "warm",
+        "1GB",
+        "What the processes may take from which notebooks start warm; 0: all start cold.",
+    )
+    warm_parents: int = _setting("warm", 4, "How many of these processes there are at most.")
+    warm_idle: str = _setting("warm", "15m", "How long one stays that no run has used.")
     git_allow_file_urls: bool = _setting(
         "git", False, "Permit file:// repositories, which read this machine's own disk."
     )

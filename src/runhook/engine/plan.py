@@ -17,6 +17,7 @@ from runhook.runner.spec import (
     RepositorySpec,
     RunSpec,
     Secrets,
+    WarmSpec,
 )
 from runhook.services import git_access
 from runhook.services import secrets as attached
@@ -93,7 +94,19 @@ def run_spec(
         hint_socket=site.hint_socket,
         owner=owner,
         isolation=replace(site.isolation, network=spec.network is not False),
+        warm=_warm(spec, site, run),
+        hold=60 * (spec.hold_failed_kernel or 0),
     )
+
+
+def _warm(spec: JobSpec, site: Site, run: Run) -> WarmSpec | None:
+    """How its kernel may start warm. Whoever starts a job with a secret of their own shares it with
+    no other run."""
+    if not spec.warm or site.warm is None:
+        return None
+    secret = run.secret_parameters
+    why = "it has secret parameters, which other runs of the job would see" if secret else None
+    return replace(site.warm, refused=why)
 
 
 def _open_parameters(run: Run) -> dict[str, Any]:

@@ -46,7 +46,9 @@ class LocalExecutor:
         self._enders: set[asyncio.Task[None]] = set()
 
     def isolation_of(self, spec: RunSpec) -> str:
-        return describe(spec.isolation.level, spec.isolation.network)
+        return describe(
+            spec.isolation.level, spec.isolation.network, shared=bool(spec.warm and spec.notebook)
+        )
 
     async def check(self) -> Health:
         """Usable if bash and git are here and the parent answers (it is started for that)."""

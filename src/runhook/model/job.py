@@ -37,6 +37,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 PYTHON = r"^3\.\d{1,2}(\.\d{1,3})?$"
 LONGEST_TEXT = 100_000
+LONGEST_HOLD = 1440
 
 
 def _checked_path(path: str) -> str:
@@ -115,6 +116,17 @@ class JobSpec(BaseModel):
     retry: Retry | None = None
     retention: Retention | None = None
     limits: Limits | None = None
+    warm: bool | None = Field(
+        default=None,
+        description="true: the notebook's kernel is forked by a process that has imported what "
+        "earlier runs did; runs of the job share its box.",
+    )
+    hold_failed_kernel: float | None = Field(
+        default=None,
+        gt=0,
+        le=LONGEST_HOLD,
+        description="Minutes for which the kernel of a failed notebook is kept, to look into it.",
+    )
     network: bool | None = Field(
         default=None, description="false: the work has no network; checkout and packages do."
     )
@@ -138,6 +150,13 @@ class JobSpec(BaseModel):
             raise ValueError("give either a command or a notebook")
         if self.notebook and not self.notebook.endswith(".ipynb"):
             raise ValueError("notebook: the path ends in .ipynb; run anything else with a command")
+        return self
+
+    @model_validator(mode="after")
+    def _check_kernel(self) -> Self:
+        for name in ("warm", "hold_failed_kernel"):
+            if getattr(self, name) and not self.notebook:
+                raise ValueError(f"{name}: this is for notebooks, and the job runs a command")
         return self
 
     @model_validator(mode="after")

@@ -39,6 +39,7 @@ from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_wh
 from runhook.runner.syscalls import no_new_privileges
 from runhook.runner.tree import end_descendants
 from runhook.runner.variables import work_variables
+from runhook.runner.warm.start import WarmStart, seek
 
 LEFTOVER_GRACE = 2.0
 
@@ -132,6 +133,7 @@ class _Attempt:
     prepared: Prepared | None = None
     place: Place | None = None
     sockets: tempfile.TemporaryDirectory[str] | None = None
+    warm: WarmStart | None = None
 
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
@@ -151,7 +153,7 @@ class _Attempt:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"
             self.prepared = prepared
-            self.control.confinement = self.place.ready(prepared)
+            self._settle(prepared)
         variables = work_variables(self.spec, self.secrets, prepared.variables, os.environ)
         if self.spec.start_script:
             with self._step("start_script"):
@@ -177,11 +179,36 @@ class _Attempt:
         place = Place(self.spec, shared)
         foreseen = foresee(self.spec, self.reporter, self.control, workspace)
         if foreseen:
-            place.begin(foreseen)
+            self._seek(place, foreseen)
+            if not (self.warm and self.warm.lease):
+                place.begin(foreseen)
         return place
+
+    def _seek(self, place: Place, prepared: Prepared) -> None:
+        if self.spec.warm and self.spec.notebook:
+            self.warm = seek(self.spec, self.secrets, place, prepared)
+
+    def _settle(self, prepared: Prepared) -> None:
+        """Have the work's place ready: a box that it shares, if its kernel waits in one."""
+        assert self.place
+        place = self.place
+        if self.warm is None:
+            self._seek(place, prepared)
+
+        def own_place() -> None:
+            self.control.confinement = place.ready(prepared)
+
+        if self.warm:
+            self.warm.fall_back = own_place
+        if self.warm and self.warm.fits(prepared):
+            place.give(prepared)
+        else:
+            own_place()
 
     def tidy(self) -> None:
         """Put away what the work had, once its result is told."""
+        if self.warm:
+            self.warm.close()
         if self.place:
             self.place.close()
         if self.sockets:
@@ -224,16 +251,20 @@ class _Attempt:
 
         assert self.sockets is not None
         sockets = Path(self.sockets.name)
-        with self._step("notebook"):
-            return run_notebook(
-                self.spec,
-                workspace,
-                variables,
-                prepared.python,
-                self.reporter,
-                self.control,
-                sockets,
-            )
+        with self._step("notebook") as bar:
+            try:
+                return run_notebook(
+                    self.spec,
+                    workspace,
+                    variables,
+                    prepared.python,
+                    self.reporter,
+                    self.control,
+                    sockets,
+                    self.warm,
+                )
+            finally:
+                bar.note = self.warm.note if self.warm else ""
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runhook.runner import scratch
@@ -56,12 +56,16 @@ class Place:
             self.box = Sandbox(self._view(prepared), self.uid)
             self._folder = prepared.folder
 
-    def ready(self, prepared: Prepared) -> Confinement | None:
-        """The place, with all in it that the work may write made its own; None where that is the
-        runner's own place. StepFailed if it cannot be made."""
+    def give(self, prepared: Prepared) -> None:
+        """Make all that the work may write its own."""
         if self.uid is not None:
             for folder in self._own(prepared):
                 scratch.give(folder, self.uid)
+
+    def ready(self, prepared: Prepared) -> Confinement | None:
+        """The place, with all in it that the work may write made its own; None where that is the
+        runner's own place. StepFailed if it cannot be made."""
+        self.give(prepared)
         if self.spec.isolation.level in BOXED:
             if self._folder != prepared.folder:
                 self.close()
@@ -83,6 +87,15 @@ class Place:
     def _mirrors(self) -> list[Path]:
         cache = self.spec.places.cache
         return [mirror_folder(cache, each) for each in self.spec.repositories]
+
+    def common_view(self, prepared: Prepared, attempts: str) -> View | None:
+        """What all runs see that share a box, the folders of each, below `attempts`, to be shown
+        when it begins; None where there is no box."""
+        if self.spec.isolation.level not in BOXED:
+            return None
+        view, own = self._view(prepared), {*map(str, (*self._own(prepared), *self.shared))}
+        writable = tuple(path for path in view.writable if path not in own)
+        return replace(view, temporary="", writable=writable, filled=(attempts,))
 
     def _view(self, prepared: Prepared) -> View:
         isolation, own = self.spec.isolation, [*self._own(prepared), *self.shared]

@@ -51,9 +51,12 @@ def own_uid(name: str) -> int:
     return FIRST_UID + int.from_bytes(digest[:4], "big") % (1 << UID_BITS)
 
 
-def describe(level: Level, network: bool = True) -> str:
-    """What holds at this level and what does not: one line for the page of a run."""
+def describe(level: Level, network: bool = True, *, shared: bool = False) -> str:
+    """What holds at this level and what does not: one line for the page of a run. `shared`: it may
+    start warm."""
     holds, lacks = list(HOLDS[level]), list(LACKS[level])
+    if shared and level in BOXED:
+        lacks.append("other runs of its job that start warm are in the same box")
     if network:
         lacks.append(NETWORK_SHARED)
     else:

@@ -24,7 +24,8 @@ from typing import Any
 
 from runhook.runner.__main__ import run_attempt
 from runhook.runner.identity import fingerprint
-from runhook.runner.spec import Secrets
+from runhook.runner.spec import Secrets, WarmSpec
+from runhook.runner.warm import keeper
 
 IDLE_SECONDS = 600
 LONGEST_REQUEST = 16 * 1024 * 1024
@@ -38,6 +39,7 @@ class Parent:
         self._connections: dict[int, socket.socket] = {}
         self._unread: dict[int, bytes] = {}
         self._fingerprint = fingerprint()
+        self._bounds: WarmSpec | None = None
 
     def serve(self) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; results are files
@@ -92,6 +94,10 @@ class Parent:
             case "run":
                 return self._run(Path(request["directory"]), request["secrets"])
             case _:
+                if (
+                    self._bounds
+                ):  # a new parent, perhaps of another version, has a keeper of its own
+                    keeper.dismiss(self._bounds.socket)
                 return {}
 
     def _run(self, directory: Path, secrets: dict[str, Any]) -> dict[str, Any]:
@@ -105,10 +111,15 @@ class Parent:
             return {"error": f"the runner did not start: {error}"}
 
     def _preload(self, directory: Path) -> None:
-        """Once a notebook was asked for, have its imports ready for every later fork."""
+        """Once a notebook was asked for, have its imports ready for every later fork; and where
+        kernels are to start warm, have somebody keep their parents."""
         with suppress(OSError, ValueError):
-            if json.loads((directory / "spec.json").read_bytes()).get("notebook"):
+            asked = json.loads((directory / "spec.json").read_bytes())
+            if asked.get("notebook"):
                 import runhook.runner.notebook  # noqa: F401, PLC0415  0.3 s, where needed
+            if asked.get("warm") and not asked["warm"]["refused"]:
+                self._bounds = WarmSpec(**asked["warm"])
+                keeper.ensure(self._bounds, self._let_go)
 
     def _fork(self, directory: Path, secrets: dict[str, Any]) -> None:
         assert len(os.listdir("/proc/self/task")) == 1, "a fork must have a single thread"
@@ -119,15 +130,19 @@ class Parent:
         os.read(reads, 1)  # a byte: claimed; the end: not claimed by this one
         os.close(reads)
 
+    def _let_go(self) -> None:
+        """In a fork: what is this process's alone."""
+        self._listener.close()
+        for connection in self._connections.values():
+            connection.close()
+
     def _become_runner(self, directory: Path, secrets: dict[str, Any], claimed: int) -> None:
         """In the fork: never returns."""
         status = 1
         try:
             os.setsid()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._listener.close()
-            for connection in self._connections.values():
-                connection.close()
+            self._let_go()
 
             def tell() -> None:
                 os.write(claimed, b"1")

@@ -88,6 +88,11 @@ class Sandbox:
         tree.inits.add(self._init)
         return self
 
+    @property
+    def namespaces(self) -> tuple[int, int]:
+        """Its first process, and which kinds of namespaces it has."""
+        return self._init, self._kinds
+
     def enter(self, doors: Sequence[int]) -> None:
         """Returns as the work, in the box; the doorkeeper never returns."""
         place = os.getcwd()

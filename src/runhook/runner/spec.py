@@ -98,6 +98,20 @@ class IsolationSpec:
 
 
 @dataclass(frozen=True)
+class WarmSpec:
+    """Kernels from a warm parent: where its keeper listens, and what all of them may take: bytes,
+    how many, and for how many seconds one stays that nobody uses. `attempts` is the folder that
+    holds the attempts' directories. With `refused`, a sentence, this run starts cold."""
+
+    socket: str
+    attempts: str
+    memory: int = 1 << 30
+    parents: int = 4
+    idle: float = 900.0
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
 
@@ -128,6 +142,9 @@ class RunSpec:
     hint_socket: str | None = None
     owner: str = ""
     isolation: IsolationSpec = field(default_factory=IsolationSpec)
+    warm: WarmSpec | None = None
+    hold: float = 0.0
+    """Seconds for which the kernel of a failed notebook is kept."""
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -137,6 +154,7 @@ class RunSpec:
         values["environment"] = EnvironmentRequest(**values["environment"])
         values["limits"] = LimitsSpec(**values["limits"])
         values["isolation"] = IsolationSpec(**values["isolation"])
+        values["warm"] = values["warm"] and WarmSpec(**values["warm"])
         values["repositories"] = [RepositorySpec(**item) for item in values["repositories"]]
         return cls(**values)
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,8 @@ strangers: set[int] = set()
 """Children that this process had before it began with an attempt; a runner has none."""
 bystanders: set[int] = set()
 """Processes that hold the boxes of the attempt: not of the work, which may be below them."""
+roots: set[int] = set()
+"""Guards of kernels that were forked elsewhere: what is below them is the attempt's."""
 inits: set[int] = set()
 """The first process of each box: with it the kernel kills all that is in the box, at once
 (pid_namespaces(7))."""
@@ -73,8 +76,13 @@ def _kill_all() -> None:
 
 def descendants() -> list[int]:
     """The pids of all living descendants that the attempt has, parents before children."""
+    return below([os.getpid(), *roots])
+
+
+def below(pids: Sequence[int]) -> list[int]:
+    """The pids of all living descendants of these processes that are the attempt's."""
     found: list[int] = []
-    next_ones = [os.getpid()]
+    next_ones = list(pids)
     while next_ones:
         children = set(_children(next_ones.pop())) - strangers
         found += [pid for pid in children - bystanders if lives_on(pid)]

@@ -12,6 +12,11 @@ PASSED_ON = (
     "LANG LC_ALL TZ HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy "
     "all_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
 ).split()
+OWN = (
+    "RUNHOOK_RUN_ID RUNHOOK_ATTEMPT_ID RUNHOOK_JOB_ID RUNHOOK_JOB_NAME RUNHOOK_TRIGGER "
+    "RUNHOOK_SCHEDULED_FOR RUNHOOK_RESULT RUNHOOK_ARTIFACTS"
+).split()
+"""Ours, which differ between runs."""
 
 
 def work_variables(
@@ -21,17 +26,9 @@ def work_variables(
     ours. A parameter that is no text arrives as JSON."""
     directory = Path(spec.directory)
     return {
-        "LANG": "C.UTF-8",
-        "PATH": os.defpath,
-        **{name: server[name] for name in PASSED_ON if name in server},
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
-        "USER": "runhook",
-        "LOGNAME": "runhook",
-        "SHELL": "/bin/bash",
-        "PYTHONUNBUFFERED": "1",
-        **environment,
-        **spec.variables,
+        **lasting_variables(spec, environment, server),
         **{name: _text(value) for name, value in spec.parameters.items()},
         **secrets.attached,
         **secrets.variables,
@@ -43,6 +40,23 @@ def work_variables(
         "RUNHOOK_SCHEDULED_FOR": spec.scheduled_for or "",
         "RUNHOOK_RESULT": str(result_value_path(directory)),
         "RUNHOOK_ARTIFACTS": str(directory / "artifacts"),
+    }
+
+
+def lasting_variables(
+    spec: RunSpec, environment: Mapping[str, str], server: Mapping[str, str]
+) -> dict[str, str]:
+    """Those that are the same for all runs of a job: no places, parameters or secrets."""
+    return {
+        "LANG": "C.UTF-8",
+        "PATH": os.defpath,
+        **{name: server[name] for name in PASSED_ON if name in server},
+        "USER": "runhook",
+        "LOGNAME": "runhook",
+        "SHELL": "/bin/bash",
+        "PYTHONUNBUFFERED": "1",
+        **environment,
+        **spec.variables,
     }
 
 

@@ -28,6 +28,8 @@ class View:
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     network: bool = True
+    filled: tuple[str, ...] = ()
+    """Folders that are empty at first, and get something into them while the box stands."""
     account: int | None = None
     """A descriptor of the text that stands in for /etc/passwd."""
 
@@ -49,6 +51,9 @@ def options(view: View) -> list[str]:
     for option, paths in (("--ro-bind", view.readable), ("--bind", view.writable)):
         for path in dict.fromkeys(paths):
             words += _put_back(option, path, hidden)
+    for path in view.filled:
+        words += ["--perms", "0755", "--dir", os.path.dirname(path)]
+        words += ["--perms", "0755", "--tmpfs", path]
     words += _put_back("--ro-bind", _resolver(hidden), hidden)
     for folder in hidden:
         words += ["--remount-ro", folder]

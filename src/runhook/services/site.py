@@ -9,7 +9,7 @@ from runhook.bus import Bus
 from runhook.disk import DiskGuard
 from runhook.hosts import Hosts
 from runhook.keys import Keys
-from runhook.runner.spec import IsolationSpec, Places
+from runhook.runner.spec import IsolationSpec, Places, WarmSpec
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
 from runhook.signon.base import SignOn
@@ -31,6 +31,8 @@ class Site:
     url: str
     capacity: Capacity
     isolation: IsolationSpec = field(default_factory=IsolationSpec)
+    warm: WarmSpec | None = None
+    """What warm starts may take on this server; None where there are none."""
 
     def directory(self, attempt_id: str) -> Path:
         """The attempt's directory. Two levels, since a directory of a million entries is slow."""

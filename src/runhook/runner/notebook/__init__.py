@@ -6,6 +6,7 @@
                 whatever ends it          client      our end of its channels
     endings     what an end means         cells       one cell after another, by its messages
     record      what is noted of cells    outputs     what it publishes, made fit for a notebook
+    warm        one that was forked ahead
     journal     told to the server        terminal    a stream as it looks on a terminal
     live        the file that grows       spill       what is too large, as artifacts
     returned    what the run returns      text        outputs as lines of a log
@@ -31,6 +32,7 @@ from runhook.runner.process import Control
 from runhook.runner.report import Reporter
 from runhook.runner.scratch import KEPT
 from runhook.runner.spec import RunSpec, executed_name
+from runhook.runner.warm.start import WarmStart
 
 
 def run_notebook(
@@ -41,6 +43,7 @@ def run_notebook(
     reporter: Reporter,
     control: Control,
     sockets: Path,
+    warm: WarmStart | None = None,
 ) -> bytes | None:
     """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
     `sockets` is an empty folder with a short path. What it returns, as JSON, if it does.
@@ -58,7 +61,9 @@ def run_notebook(
     live = LiveDocument(notebook, target, reporter.masker, journal.output)
     outputs = Outputs(Spill(artifacts, reporter.masker), live.has_room)
     record = Record(live, journal, spec)
-    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter)
+    launch = Launch(
+        spec, notebook, source.parent, python, variables, sockets, control, reporter, warm
+    )
     execution = Execution(launch, live, record, outputs)
     asyncio.run(execution.run())
     return execution.returned.as_json()

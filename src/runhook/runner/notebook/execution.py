@@ -19,6 +19,7 @@ from runhook.runner.notebook.outputs import Outputs
 from runhook.runner.notebook.record import Record
 from runhook.runner.notebook.returned import Returned
 from runhook.runner.notebook.text import text_of
+from runhook.runner.notebook.warm import imported
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import StepFailed
 from runhook.runner.tree import end_tree
@@ -90,6 +91,8 @@ class Execution:
         try:
             await self._each_cell(cells, kernel, {stop, listening})
             cells.set_widgets_metadata()
+            if self._launch.warm:
+                self._launch.warm.teach(await imported(client))
             client.shutdown()
             await kernel.end(SHUT_DOWN_SECONDS)
         finally:

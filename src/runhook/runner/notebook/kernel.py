@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from runhook.runner.process import Control, Exit
 from runhook.runner.report import Reporter
 from runhook.runner.spec import RunSpec
+from runhook.runner.warm.start import WarmStart
 
 Connection = dict[str, Any]
 """What stands in a connection file: transport, ip, five ports, key, signature_scheme."""
@@ -34,6 +35,7 @@ class Launch:
     sockets: Path
     control: Control
     reporter: Reporter
+    warm: WarmStart | None = None
 
 
 class Kernel(Protocol):

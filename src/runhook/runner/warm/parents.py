@@ -1,0 +1,156 @@
+"""One warm parent as the keeper has it: its box, its process, and the kernels it has forked."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from runhook.runner import scratch, tree
+from runhook.runner.sandbox import Confinement, OwnUser, Sandbox, confined
+from runhook.runner.warm import messages, mounts
+from runhook.runner.warm.plan import PROGRAM, Plan, worth_importing
+
+KILLS = 40
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Line:
+    """A kernel that was forked ahead and is nobody's yet."""
+
+    name: str
+    socket: socket.socket
+    guard: int = 0
+    kernel: int = 0
+    connection: dict[str, Any] | None = None
+
+
+@dataclass
+class Parent:
+    """`modules` are imported ahead but for those `denied`. `lent` are the kernels that runs have,
+    by name, with their guards."""
+
+    plan: Plan
+    modules: list[str]
+    denied: set[str]
+    folder: Path
+    state: Literal["importing", "ready", "spoiled"] = "importing"
+    why: str = "its warm parent is still importing"
+    used_at: float = field(default_factory=time.monotonic)
+    began_at: float = field(default_factory=time.monotonic)
+    lines: list[Line] = field(default_factory=list)
+    lent: dict[str, int] = field(default_factory=dict)
+    at: str = ""
+    pid: int = 0
+    count: int = 0
+    box: Sandbox | None = None
+
+    def start(self) -> None:
+        """Have it import. StepFailed or OSError if it cannot be started."""
+        self.sockets = Path(tempfile.mkdtemp(prefix="rh-"))
+        home, temporary = self.folder / "home", self.folder / "tmp"
+        for each in (home, temporary):
+            each.mkdir(parents=True, mode=0o700)
+        for each in (home, temporary, self.sockets):
+            if self.plan.uid is not None:
+                scratch.give(each, self.plan.uid)
+        place: Confinement | None = None
+        if self.plan.view is not None:
+            view = self.plan.box(temporary, (home, self.sockets))
+            place = self.box = Sandbox(view, self.plan.uid).complete()
+        elif self.plan.uid is not None:
+            self.folder.chmod(0o711)
+            place = OwnUser(self.plan.uid)
+        self.control, theirs = messages.pair()
+        with theirs, PROGRAM.open("rb") as program:
+            self.process = subprocess.Popen(
+                [self.plan.python, "-", str(theirs.fileno())],
+                stdin=program,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=home,
+                env={"HOME": str(home), "TMPDIR": str(temporary), **self.plan.variables},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                preexec_fn=confined(place, list) if place else None,
+            )
+        modules = worth_importing(self.modules, self.denied)
+        watched, sockets = self.plan.watched, str(self.sockets)
+        messages.send(self.control, modules=modules, watched=watched, sockets=sockets)
+
+    def fork(self) -> Line:
+        """Ask for a kernel; its line tells when it is ready. OSError if the parent is gone."""
+        self.count += 1
+        ours, theirs = messages.pair()
+        line = Line(str(self.count), ours)
+        with theirs:
+            messages.send(self.control, (theirs.fileno(),), fork=line.name)
+        self.lines.append(line)
+        return line
+
+    def show(self, folders: list[str]) -> None:
+        """Have a run's folders seen by its kernel. OSError if that cannot be."""
+        if self.box:
+            mounts.show(*self.box.namespaces, folders)
+
+    def end_kernel(self, name: str, guard: int, folders: list[str]) -> None:
+        """End a kernel with all that it left, and take away what was its run's."""
+        end_below(guard)
+        if self.box and folders:
+            mounts.hide(*self.box.namespaces, folders)
+        scratch.remove_tree(self.sockets / name)
+
+    def drop(self, line: Line) -> None:
+        """Forget a kernel that nobody got."""
+        self.lines.remove(line)
+        line.socket.close()
+        if line.guard:
+            self.end_kernel(line.name, line.guard, [])
+
+    def close(self) -> None:
+        """End it, with everything in its box."""
+        for line in list(self.lines):
+            with suppress(OSError):
+                self.drop(line)
+        self.control.close()
+        if self.box:
+            self.box.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for path in (self.folder, self.sockets):
+            scratch.remove_tree(path)
+
+    def memory(self) -> int:
+        """Bytes that it and its waiting kernels take, each page counted once."""
+        pids = [self.pid, *(pid for each in self.lines for pid in (each.guard, each.kernel))]
+        return sum(proportional(pid) for pid in pids if pid)
+
+
+def end_below(guard: int) -> None:
+    """Kill what is below a guard, and the guard; what forks faster than it dies, again."""
+    with suppress(OSError):
+        with tree.Ending(guard) as ended:
+            for _ in range(KILLS):
+                for pid in (*tree.below([guard]), guard):
+                    with suppress(ProcessLookupError, PermissionError):
+                        if pid != guard or not tree.below([guard]):
+                            os.kill(pid, 9)
+                if tree.poll([ended.fileno()], 0.05):
+                    return
+
+
+def proportional(pid: int) -> int:
+    """Memory of a process in bytes, with its part of what it shares (proc(5), `smaps_rollup`)."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    return 0

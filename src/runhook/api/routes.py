@@ -17,6 +17,7 @@ from runhook.api import (
     contracts,
     git,
     hooks,
+    inspections,
     jobs,
     meta,
     people,
@@ -244,6 +245,7 @@ ROUTES: tuple[Route, ...] = (
     *secrets.ROUTES,
     *contracts.ROUTES,
     *results.ROUTES,
+    *inspections.ROUTES,
 )
 
 

@@ -10,20 +10,24 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from runhook.asked import Asked
-from runhook.errors import Invalid, Unavailable
+from runhook.errors import Invalid, RunhookError, Unavailable
 from runhook.model.inference import contract_of_cell, contract_of_script
 from runhook.model.inspection import RepositoryQuestion
 from runhook.model.parameters import Contract
 from runhook.runner.inspection import Answer, Document, Inspection, Request
-from runhook.services import inspections
+from runhook.services import contracts, inspections
+from runhook.services.parameters import WrongParameters
 
 logger = logging.getLogger("runhook")
+T = TypeVar("T")
+SAVING_SECONDS = 5.0
+"""How long the saving of a job waits for its notebook; after that, it is looked into meanwhile."""
 AT_ONCE, WAITING = 2, 16
 PATIENCE = 15.0
 """Seconds beyond the program's own limit after which it is ended."""
@@ -52,6 +56,7 @@ class Desk:
 
 
 desk = Desk()
+_learning: set[asyncio.Task[None]] = set()
 
 
 async def inspected(ask: Asked, question: RepositoryQuestion) -> Inspection:
@@ -131,3 +136,58 @@ def _talk(process: "subprocess.Popen[bytes]", request: Request) -> bytes:
             "looking into a repository failed: %s", errors[-2000:].decode("utf-8", "replace")
         )
     return text if len(text) <= LARGEST_ANSWER else b""
+
+
+async def learn(ask: Asked, job_id: str) -> bool:
+    """Ask what the job's notebook declares, and keep it. False if there is no such notebook in a
+    repository, or it was asked just now. Unavailable if the repository cannot be reached."""
+    server, now = ask.server, ask.now
+    places = server.site.places
+    asked = await ask.read(lambda tx: contracts.question(tx, server.keys, places, job_id, now))
+    if asked is None:
+        return False
+    place, request = asked
+    answer = await answer_to(ask, request)
+    if answer.unreachable:
+        raise Unavailable(
+            f"cannot know yet which parameters {place.path} takes: {answer.error}",
+            hint="Try again when the repository can be reached, or declare the parameters in the "
+            "job: declared ones are taken without asking.",
+        )
+    await ask.write(lambda tx: contracts.note_answer(tx, job_id, place, answer, now))
+    return True
+
+
+async def learn_soon(ask: Asked, job_id: str) -> None:
+    """The same after a job was saved: waited for a little while, and never an error."""
+    task = asyncio.create_task(_learn_quietly(ask, job_id))
+    _learning.add(task)
+    task.add_done_callback(_learning.discard)
+    await asyncio.wait([task], timeout=SAVING_SECONDS)
+
+
+async def _learn_quietly(ask: Asked, job_id: str) -> None:
+    try:
+        await learn(ask, job_id)
+    except RunhookError as error:
+        logger.info("the contract of job %s is not known yet: %s", job_id, error.message)
+
+
+async def started(ask: Asked, job_id: str, start: Callable[[], Awaitable[T]]) -> T:
+    """What `start` returns. If it is refused because of the parameters, the notebook is looked into
+    and it is tried once more: the notebook may have been changed, or never been looked into.
+
+    Unavailable if the repository cannot be reached and a name is given that only it could know.
+    """
+    try:
+        return await start()
+    except WrongParameters as error:
+        try:
+            learnt = await learn(ask, job_id)
+        except Unavailable:
+            if error.unknown:
+                raise
+            learnt = False
+        if not learnt:
+            raise
+    return await start()

@@ -307,6 +307,7 @@ def run_json(server: Server, run: Run) -> dict[str, Any]:
         "priority": run.priority,
         "pool": run.pool,
         "caused_by": run.caused_by,
+        "replay_of": run.replay_of,
         "not_before_at": instant(run.not_before_at),
         "queue_expires_at": instant(run.queue_expires_at),
         "cancel_requested_at": instant(run.cancel_requested_at),

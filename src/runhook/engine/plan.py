@@ -92,8 +92,14 @@ def run_spec(
         grace=site.grace,
         hint_socket=site.hint_socket,
         owner=owner,
+        undeclared=_undeclared(spec, run),
         isolation=replace(site.isolation, network=spec.network is not False),
     )
+
+
+def _undeclared(spec: JobSpec, run: Run) -> list[str]:
+    """Parameters that the job does not declare: the notebook did when the run was started."""
+    return [name for name in run.parameters if name not in (spec.parameters or {})]
 
 
 def _open_parameters(run: Run) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from runhook.runner.environment import Prepared, foresee, prepare
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds
 from runhook.runner.masking import Masker
+from runhook.runner.parameters import tell_parameters
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Bar, Reporter, StepFailed
 from runhook.runner.secret_files import place_files
@@ -146,7 +147,8 @@ class _Attempt:
         self.place = self._place(workspace)
         if self.spec.repositories:
             with self._step("checkout"):
-                check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
+                facts = check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
+                tell_parameters(self.spec, facts, workspace, self.reporter)
         with self._step("environment") as bar:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"

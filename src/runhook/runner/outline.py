@@ -22,8 +22,8 @@ CELL_MAGIC = re.compile(r"\s*%%")
 class Outline:
     """`language` and `kernel` as the notebook's metadata has them (a script's by its ending), empty
     if it says nothing. `imports` are the top-level names of modules outside Python's standard
-    library, sorted. `parameters` is the source of the first cell tagged `parameters`. `problem` is
-    a sentence if this is no notebook."""
+    library, sorted. `parameters` is the source of the first cell tagged `parameters` of a notebook
+    of Python. `problem` is a sentence if this is no notebook."""
 
     language: str = ""
     kernel: str = ""
@@ -52,7 +52,7 @@ def outline_of(path: str, text: str) -> Outline:
         return Outline(problem="this is no notebook: its parts are not where they belong")
     python = language.lower() in ("", "python", "ipython")
     found = {name for _, source in cells for name in _imported(source)} if python else set()
-    return Outline(language, kernel, _sorted(found), parameters_of(cells))
+    return Outline(language, kernel, _sorted(found), parameters_of(cells) if python else None)
 
 
 def code_cells(document: Any) -> Iterator[tuple[list[Any], str]]:

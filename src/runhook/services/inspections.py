@@ -22,6 +22,8 @@ from runhook.store.database import Transaction
 
 AS_OLD_AS = timedelta(seconds=10)
 """A remote that was asked no longer ago is not asked again: people type, and look twice."""
+JOB_SECONDS = 20.0
+"""What is known of a job's contract is waited for by whoever starts it."""
 
 
 def asked(
@@ -51,7 +53,7 @@ def asked(
         after=audit.shortened(told),
     )
     return _request(
-        *(tx, keys, places, owner, question.url, now),
+        *(tx, keys, places, owner, question.url, now - AS_OLD_AS),
         reference=question.reference or None,
         reference_type=question.reference_type,
         path=question.path,
@@ -75,6 +77,7 @@ def for_file(
         reference_type=repository.reference_type if repository.reference else None,
         path=path,
         files=False,
+        seconds=JOB_SECONDS,
     )
 
 
@@ -84,14 +87,13 @@ def _request(
     places: Places,
     owner: str,
     url: str,
-    now: datetime,
+    asked_at: datetime,
     **more: Any,
 ) -> Request:
     found = git_access.credentials_for(tx, keys, owner, [url])
     credential = found[url][0] if url in found else None
     secrets = Secrets(dict(found.values()), known_hosts=git_access.known_hosts_text(tx))
-    asked_at = (now - AS_OLD_AS).timestamp()
-    return Request(url, places, secrets, asked_at, credential=credential, **more)
+    return Request(url, places, secrets, asked_at.timestamp(), credential=credential, **more)
 
 
 def note_hosts(tx: Transaction, host_keys: Sequence[Any], now: datetime) -> None:

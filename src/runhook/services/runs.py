@@ -9,9 +9,9 @@ from runhook.errors import Invalid, NotFound
 from runhook.model.access import Caller
 from runhook.model.job import Job
 from runhook.model.policy import Overlap
-from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
+from runhook.model.run import PERSONAL, Attempt, Event, Run, RunState, Step, Trigger
 from runhook.model.waterfall import waterfall
-from runhook.services import audit, queue
+from runhook.services import audit, contracts, queue
 from runhook.services.access import require, visible_owners
 from runhook.services.capacity import Capacity
 from runhook.services.jobs import JobView, for_eyes
@@ -104,7 +104,12 @@ def start(
         job_version=job.version,
         trigger=request.trigger,
         started_by=caller.user_id or None,
-        parameters=checked_parameters(job.spec, request.parameters),
+        parameters=checked_parameters(
+            job.spec,
+            request.parameters,
+            contracts.of_job(tx, job),
+            personal=request.trigger in PERSONAL,
+        ),
         secret_parameters=job.spec.contract.secrets or None,
         created_at=now,
         idempotency_key=key,
@@ -155,7 +160,7 @@ def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
     before = get(tx, caller, run_id)
     job = get_job(tx, caller, before.job_id, "jobs:start")
     uncovered = set(before.secret_parameters or ()) - set(job.spec.contract.secrets)
-    kept = (job.spec.parameters or {}).keys() - uncovered
+    kept = contracts.of_job(tx, job).contract.parameters.keys() - uncovered
     values = {name: value for name, value in before.parameters.items() if name in kept}
     request = StartRequest(Trigger.WEB, values, scheduled_for=before.scheduled_for)
     return start(tx, caller, job.id, request, now)

@@ -34,6 +34,7 @@ class NewRun:
     not_before_at: datetime | None = None
     queue_expires_at: datetime | None = None
     caused_by: str | None = None
+    replay_of: str | None = None
     secret_parameters: list[str] | None = None
 
     def expiring(self, at: datetime) -> "NewRun":

@@ -166,6 +166,7 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("PUT", "/api/recipes"): Case("job.created", body={"type": "job", "spec": SPEC}),
     ("POST", "/api/runs/{run_id}/cancel"): Case("run.cancelled", World.waiting),
+    ("POST", "/api/runs/{run_id}/replay"): Case("run.started", World.finished),
     ("POST", "/api/runs/{run_id}/pin"): Case("run.pinned", World.finished),
     ("POST", "/api/runs/{run_id}/unpin"): Case("run.unpinned", World.pinned),
     ("POST", "/api/git/credentials"): Case("git-credential.added", body=CREDENTIAL),

@@ -106,7 +106,7 @@ async def start(call: Call) -> Response:
     request = _start_request(call, await call.object())
 
     def work(tx: Transaction) -> runs.Started:
-        run = runs.start(tx, call.caller, call.path("job_id"), request, call.now)
+        run = runs.start(tx, call.caller, call.path("job_id"), request, call.now, call.server.keys)
         return runs.started(tx, call.caller, run)
 
     call.server.site.capacity.require_room()

@@ -22,6 +22,7 @@ from runhook.api import (
     meta,
     people,
     recipes,
+    replays,
     results,
     retention,
     run_tokens,
@@ -245,6 +246,7 @@ ROUTES: tuple[Route, ...] = (
     *secrets.ROUTES,
     *contracts.ROUTES,
     *results.ROUTES,
+    *replays.ROUTES,
     *inspections.ROUTES,
 )
 

@@ -17,8 +17,8 @@ from runhook.store.jobs import ArmedSchedule, JobVersion
 from runhook.store.sessions import Session
 
 RULES = (
-    "limits overlap max_running max_queued pool priority queue_timeout retry retention triggers "
-    "secrets"
+    "artifacts limits overlap max_running max_queued pool priority queue_timeout retry retention "
+    "triggers secrets"
 ).split()
 """Fields of a definition that stand in a job object as they were given."""
 DEFAULT_WORKING_DIRECTORY = "/home/jovyan/workspace"

@@ -102,11 +102,13 @@ class KnownContract:
         return {n: each for n, each in wrong.items() if n in given or self.source(n) != NOTEBOOK}
 
     def schema(self, title: str) -> dict[str, Any]:
-        """What a start may give, as JSON Schema. `x-source` of a parameter says who declares it,
-        `x-notebook` which commit of the notebook was read, and what was wrong with it."""
+        """What a start may give, as JSON Schema. If the notebook declares any, `x-source` of each
+        says who declares it; `x-notebook` says which commit of the notebook was read, and what was
+        wrong with it."""
         schema = self.contract.schema(title)
-        for name, each in schema["properties"].items():
-            each["x-source"] = self.source(name)
+        if self.inferred:
+            for name, each in schema["properties"].items():
+                each["x-source"] = self.source(name)
         if about := self.about_notebook():
             schema["x-notebook"] = about
         return schema

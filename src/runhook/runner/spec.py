@@ -77,7 +77,7 @@ class LimitsSpec:
     time: float | None = None
     steps: dict[str, float] = field(default_factory=dict)
     memory: int | None = None
-    cpu: float | None = None
+    cpus: float | None = None
     processes: int | None = None
     output: int | None = None
     disk: int | None = None
@@ -101,7 +101,8 @@ class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
 
     A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
-    older than the start. `undeclared` are parameters that only the notebook can know.
+    older than the start. `undeclared` are parameters that only the notebook can know;
+    `artifacts` are patterns of files below the working directory that are kept.
     """
 
     attempt_id: str
@@ -127,6 +128,7 @@ class RunSpec:
     hint_socket: str | None = None
     owner: str = ""
     undeclared: list[str] = field(default_factory=list)
+    artifacts: list[str] = field(default_factory=list)
     isolation: IsolationSpec = field(default_factory=IsolationSpec)
 
     @classmethod

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from runhook import inquiry
@@ -19,7 +20,7 @@ from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form
 from runhook.web.rules import rules_of
 from runhook.web.snippets import snippets
-from runhook.web.start_form import fields, start_parameters
+from runhook.web.start_form import as_typed, fields, start_parameters
 from runhook.web.view import SPARK_BARS, may
 
 PAGE, RECENT, SHOWN = 50, 26, 25
@@ -57,6 +58,8 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         return view, found, known
 
     view, found, known = await ask.read(work)
+    if "typed" not in values and (past := ask.query("from")):
+        values["typed"] = await _as_given(ask, known, view.job, past)
     start_url = f"{ask.server.site.url}/api/jobs/{view.job.id}/start"
     made: str | None = values.setdefault("made", None)
     return ask.page(
@@ -76,6 +79,16 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         snippets=snippets(start_url, known.example(), made),
         **{"error": "", "details": {}, "backfill_error": "", **values},
     )
+
+
+async def _as_given(ask: Ask, known: KnownContract, job: Job, run_id: str) -> FormData | None:
+    """What had to be typed to give what an earlier run of the job was given; no secrets."""
+
+    def work(tx: Transaction) -> Run:
+        return runs.get(tx, ask.caller, run_id)
+
+    run = await ask.read(work)
+    return as_typed(known, run.shown_parameters) if run.job_id == job.id else None
 
 
 async def backfill(ask: Ask) -> Response:
@@ -117,7 +130,7 @@ async def start(ask: Ask) -> Response:
         job = jobs.get(tx, ask.caller, job_id)
         given = start_parameters(form, contracts.of_job(tx, job))
         request = runs.StartRequest(Trigger.WEB, given)
-        return runs.start(tx, ask.caller, job_id, request, ask.now)
+        return runs.start(tx, ask.caller, job_id, request, ask.now, ask.server.keys)
 
     ask.server.site.capacity.require_room()
     try:

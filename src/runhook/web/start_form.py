@@ -5,7 +5,7 @@ Text for text, JSON for what is neither text, number, choice nor date.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -100,6 +100,19 @@ def _typed(parameter: Parameter, input: str, form: FormData) -> Any:
     if input == "checkbox":
         return text is not None
     return "" if input == "password" else text or ""
+
+
+def as_typed(known: KnownContract, given: Mapping[str, Any]) -> FormData:
+    """What had to be typed to give these values; a parameter that was not given, or is not known
+    any more, is left as it is without them; a secret is never given back."""
+    typed = []
+    for name, parameter in known.contract.parameters.items():
+        if name in given and not parameter.secret:
+            parameter = replace(parameter, default=given[name])
+        value = _shown(parameter, _input(parameter))
+        if value is not False:
+            typed.append((PREFIX + name, "yes" if value is True else value))
+    return FormData(typed)
 
 
 def start_parameters(form: FormData, known: KnownContract) -> dict[str, Any]:

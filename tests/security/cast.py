@@ -143,6 +143,7 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/git/credentials"): credential(owner),
         ("POST", "/api/git/hosts"): {"line": f"h{new}.example.org ssh-ed25519 {HOST_KEY}"},
         ("POST", "/api/secrets"): secret(owner),
+        ("POST", "/api/repositories/inspect"): {"url": "file:///none/such.git", "owner": owner},
         ("PATCH", "/api/secrets/{secret_id}"): {"value": "another long value"},
         ("POST", "/api/jobs/{job_id}/secrets"): {
             "location": "X",

@@ -18,10 +18,12 @@ from runhook.api import (
     events,
     git,
     hooks,
+    inspections,
     jobs,
     meta,
     people,
     recipes,
+    replays,
     results,
     retention,
     run_tokens,
@@ -246,6 +248,8 @@ ROUTES: tuple[Route, ...] = (
     *contracts.ROUTES,
     *results.ROUTES,
     *events.ROUTES,
+    *replays.ROUTES,
+    *inspections.ROUTES,
 )
 
 

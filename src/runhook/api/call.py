@@ -172,6 +172,7 @@ PAGING = (
     Query("next_key", "The answer's next_key, for the page after it."),
     Query("prev_key", "The answer's prev_key, for the page before it."),
 )
+DESCENDING = Query("descending", "The other way round.", "boolean")
 
 
 def _sealed(key: list[Any]) -> str:

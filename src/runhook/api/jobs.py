@@ -9,6 +9,7 @@ from starlette.responses import Response
 from runhook.api import waiting
 from runhook.api.call import Call, Json, Page
 from runhook.api.fields import spec_values, with_changes
+from runhook.api.saturn import owners
 from runhook.api.shapes import job_json, run_view_json, version_json
 from runhook.errors import Invalid
 from runhook.model.job import Job
@@ -23,8 +24,8 @@ INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 async def list_jobs(call: Call) -> Response:
-    page = Page.of(call)
-    name, owner = call.query("name") or "", call.query("owner_name")
+    page, tag = Page.of(call), _tag(call)
+    name, descending = call.query("name") or "", call.flag("descending")
 
     def work(tx: Transaction) -> dict[str, Any]:
         found = jobs.list_page(
@@ -32,9 +33,11 @@ async def list_jobs(call: Call) -> Response:
             call.caller,
             size=page.size + 1,
             name=name,
-            owner=owner,
-            after=_edge(page.after),
-            before=_edge(page.before),
+            owner=owners.asked(tx, call, "jobs:read"),
+            tag=tag,
+            after=edge(page.after),
+            before=edge(page.before),
+            descending=descending,
         )
         answer = page.answer("jobs", found, lambda job: [job.name, job.id])
         views = jobs.views(tx, answer["jobs"])
@@ -43,7 +46,8 @@ async def list_jobs(call: Call) -> Response:
     return Json(await call.read(work))
 
 
-def _edge(key: list[Any] | None) -> tuple[str, str] | None:
+def edge(key: list[Any] | None) -> tuple[str, str] | None:
+    """The name and id of the job at the edge of a page."""
     if key is None:
         return None
     if not isinstance(key[0], str):
@@ -51,8 +55,25 @@ def _edge(key: list[Any] | None) -> tuple[str, str] | None:
     return key[0], key[1]
 
 
+def _tag(call: Call) -> tuple[str, str] | None:
+    """`tags=key:value`; the value may hold more colons."""
+    text = call.query("tags")
+    if text is None:
+        return None
+    key, colon, value = text.partition(":")
+    if not (key and colon) or set('"\\') & set(key):
+        raise Invalid("cannot read tags", details={"tags": "write one as key:value"})
+    return key, value
+
+
+async def _definition(call: Call) -> dict[str, Any]:
+    """The body, with the ids that the compatible contract has in it looked up."""
+    body = await call.object()
+    return await call.read(lambda tx: owners.with_owner(tx, call, body))
+
+
 async def create(call: Call) -> Response:
-    spec = jobs.parse_spec(spec_values(await call.object()))
+    spec = jobs.parse_spec(spec_values(await _definition(call)))
     require_possible(spec, call.server.site)
     job = await call.write(lambda tx: jobs.create(tx, call.caller, spec, call.now))
     return await _answer(call, job, status=201)
@@ -65,7 +86,7 @@ async def get(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """The named fields replaced, the others as they were."""
-    body = await call.object()
+    body = await _definition(call)
 
     def work(tx: Transaction) -> Job:
         job = jobs.get(tx, call.caller, call.path("job_id"), "jobs:write")

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from runhook.api.call import Call, Json, Page
+from runhook.api.jobs import edge
 from runhook.api.shapes import recipe_json
 from runhook.errors import Invalid, NotFound
 from runhook.model.job import JobSpec
@@ -50,14 +51,14 @@ async def list_recipes(call: Call) -> Response:
         return Json({"recipes": [], "prev_key": None, "next_key": None})
 
     def work(tx: Transaction) -> dict[str, Any]:
-        edges = {"after": page.after, "before": page.before}
         found = jobs.list_page(
             tx,
             call.caller,
             size=page.size + 1,
             name=name,
             owner=owner,
-            **{side: (str(key[0]), key[1]) for side, key in edges.items() if key},
+            after=edge(page.after),
+            before=edge(page.before),
         )
         answer = page.answer("recipes", found, lambda job: [job.name, job.id])
         views = jobs.views(tx, answer["recipes"])

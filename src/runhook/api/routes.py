@@ -30,11 +30,13 @@ from runhook.api import (
     tokens,
     users,
 )
-from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
+from runhook.api.call import DESCENDING, PAGING, PUBLIC, Call, Query, Route
+from runhook.api.saturn import owners
 from runhook.services.site import Server
 
 OWNER = Query("owner_name", "organisation/identity; default: your own.")
 NAME = Query("name", "Part of the name.")
+TAGS = Query("tags", "A tag that they have, key:value.")
 STATES = Query("state", "States, separated by commas, such as failed,lost.")
 TRIGGERS = Query("trigger", "Triggers, separated by commas, such as api,schedule.")
 LOG = (
@@ -89,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
         jobs.list_jobs,
         "Jobs, by name.",
         answer="JobList",
-        queries=(NAME, OWNER, *PAGING),
+        queries=(NAME, TAGS, *owners.QUERIES, *PAGING, DESCENDING),
     ),
     Route(
         "POST",
@@ -253,9 +255,10 @@ def starlette_routes(server: Server) -> list[Path]:
     by_path: dict[str, dict[str, Route]] = {}
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = route
+    literal_first = sorted(by_path.items(), key=lambda each: "{" in each[0])
     return [
         Path(path, partial(_handle, server, methods), methods=list(methods))
-        for path, methods in by_path.items()
+        for path, methods in literal_first
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from runhook.artifacts import Artifact
 from runhook.model.access import Group, Member, User
-from runhook.model.people import Owner
+from runhook.model.people import Owner, organization_id, owner_id
 from runhook.model.policy import CONCURRENCY
 from runhook.model.run import Attempt, Run, RunState, Step
 from runhook.services.jobs import JobView
@@ -50,13 +50,13 @@ def owner_json(
     `known` says what it is, a person if nothing is known."""
     organization, _, identity = name.rpartition("/")
     return {
-        "id": uuid.uuid5(uuid.NAMESPACE_URL, f"owner/{name}").hex,
+        "id": owner_id(name),
         "name": name,
         "identity_name": identity,
         "org_name": organization or server.organization,
         "created_at": stamp(at),
         "org_admin": False,
-        "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
+        "org_id": organization_id(organization),
         "user_id": known.id if known and known.kind == "user" else None,
         "group_id": known.id if known and known.kind == "group" else None,
         "identity_type": known.kind if known else "user",
@@ -96,7 +96,7 @@ def group_json(group: Group) -> dict[str, Any]:
         "created_at": stamp(group.created_at),
         "avatar_url": "",
         "is_multiple_ssh_keys": True,
-        "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
+        "org_id": organization_id(organization),
         "org_name": organization,
         "org_admin": False,
     }
@@ -224,6 +224,9 @@ def _flat_packages(given: Mapping[str, Any]) -> dict[str, Any]:
             flat["as_requirements_txt"] = bool(section.get("requirements_txt"))
         else:
             flat[name] = section.get("environment_yml") or section.get("install")
+        if name == "conda" and isinstance(section, dict):
+            flat["as_environment_yml"] = bool(section.get("environment_yml"))
+            flat["use_mamba"] = bool(section.get("use_mamba"))
     return flat
 
 

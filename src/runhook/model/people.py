@@ -5,6 +5,7 @@ server would send) are taken and left out of account.
 """
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -111,6 +112,16 @@ class NewPassword(_Given):
 
     current: str = Field(default="", max_length=1024, repr=False)
     new: str = Field(max_length=4096, repr=False)
+
+
+def owner_id(name: str) -> str:
+    """The id of an owner such as main/ada: made from the name, so it is the same everywhere."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"owner/{name}").hex
+
+
+def organization_id(organization: str) -> str:
+    """The id of an organisation, made from its name."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the compatible contract has beside our own API, over the same services."""

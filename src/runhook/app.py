@@ -37,6 +37,7 @@ from runhook.gate import Gate, error_response
 from runhook.hosts import Hosts
 from runhook.isolation import Isolation
 from runhook.keys import Keys
+from runhook.model.size import InstanceSize, sizes_of
 from runhook.places import run_directory, sole_server
 from runhook.ring import FILE as RING_FILE
 from runhook.ring import Source
@@ -114,6 +115,7 @@ def compose(settings: Settings, url: str) -> Runhook:
             lambda: isolation.refusal() or disk.reason(),
         ),
         isolation=isolation.spec,
+        sizes=_sizes(settings),
     )
     server = Server(
         database=database,
@@ -139,6 +141,13 @@ def compose(settings: Settings, url: str) -> Runhook:
         sweeper=Sweeper(database, site, rules, disk),
         application=Gate(_application(server), server, Uses(database)),
     )
+
+
+def _sizes(settings: Settings) -> dict[str, InstanceSize]:
+    try:
+        return sizes_of(settings.runs_sizes)
+    except ValueError as error:
+        raise SettingsError(f"cannot start: {env_name('runs_sizes')}: {error}") from None
 
 
 def _places(settings: Settings) -> Places:

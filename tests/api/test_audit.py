@@ -49,6 +49,11 @@ class World:
         """A run that is there to be cancelled."""
         return str(self.api.start(self.job(command="sleep 600"))["id"])
 
+    def named_run(self) -> str:
+        """A job and its run, which waits to be cancelled."""
+        run = self.waiting()
+        return f"{self.api.run(run)['job_id']}/{run}"
+
     def pinned(self) -> str:
         run = self.finished()
         assert self.api.request("POST", f"/api/runs/{run}/pin").status_code == 200
@@ -153,6 +158,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/api/jobs/{job_id}/stop"): Case(
         "run.cancelled", lambda w: str(w.api.run(w.waiting())["job_id"])
     ),
+    ("POST", "/api/jobs/{job_id}/restart"): Case("run.started", World.job),
+    ("POST", "/api/jobs/{job_id}/stop/{run_name}"): Case("run.cancelled", World.named_run),
     ("POST", "/api/jobs/{job_id}/schedule"): Case(
         "job.resumed", lambda w: w.job(schedule="@yearly")
     ),
@@ -165,6 +172,9 @@ CASES: dict[tuple[str, str], Case] = {
         {"from": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
     ),
     ("PUT", "/api/recipes"): Case("job.created", body={"type": "job", "spec": SPEC}),
+    ("POST", "/api/recipes"): Case(
+        "job.created", body={"type": "job", "spec": {**SPEC, "name": "by-posted-recipe"}}
+    ),
     ("POST", "/api/runs/{run_id}/cancel"): Case("run.cancelled", World.waiting),
     ("POST", "/api/runs/{run_id}/pin"): Case("run.pinned", World.finished),
     ("POST", "/api/runs/{run_id}/unpin"): Case("run.unpinned", World.pinned),

@@ -39,6 +39,7 @@ class Cast:
     def path(self, template: str, owner: str) -> str:
         """The address with things of that owner in it: new ones, where a call may use them up."""
         made = self._attached(owner) if "secret_attachment_id" in template else {}
+        made |= self._running(owner) if "run_name" in template else {}
 
         def thing(found: re.Match[str]) -> str:
             return made.get(found[1]) or self.thing(found[1], owner)
@@ -93,6 +94,16 @@ class Cast:
         made = self._done("POST", f"/api/jobs/{job}/secrets", body)
         return {"job_id": job, "secret_attachment_id": made["id"]}
 
+    def _running(self, owner: str) -> dict[str, str]:
+        job = self._job_id(owner)
+        return {"job_id": job, "run_name": str(self.admin.start(job)["id"])}
+
+    def _pod_name(self, owner: str) -> str:
+        run = self._run_id(owner)
+        job = self.admin.run(run)["job_id"]
+        history = self.admin.request("GET", f"/api/jobs/{job}/history").json()
+        return str(history["pods"][0]["pod_name"])
+
     def _group_id(self, owner: str) -> str:
         self._job_id(owner)  # a group that owns something cannot be deleted under the other tests
         return owner.rpartition("/")[2]
@@ -114,7 +125,7 @@ class Cast:
         return str(self._done("POST", "/api/git/hosts", {"line": line})["id"])
 
 
-SHARED = frozenset({"run_id", "group_id"})
+SHARED = frozenset({"run_id", "group_id", "pod_name"})
 """Kinds of which no call uses one up."""
 
 
@@ -136,6 +147,7 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/jobs"): spec,
         ("PATCH", "/api/jobs/{job_id}"): {"description": f"changed {new}"},
         ("PUT", "/api/recipes"): {"type": "job", "spec": spec},
+        ("POST", "/api/recipes"): {"type": "job", "spec": spec},
         ("POST", "/api/jobs/{job_id}/backfill"): {
             "from": "2026-01-01T00:00:00Z",
             "until": "2026-01-01T00:00:01Z",

@@ -118,7 +118,7 @@ async def start(call: Call) -> Response:
     seconds = waiting.wanted(call)
     if seconds is not None:
         require_scope(call.caller, "runs:read", call.path("job_id"))
-    request = _start_request(call, await call.object())
+    request = start_request(call, await call.object())
 
     def work(tx: Transaction) -> runs.Started:
         run = runs.start(tx, call.caller, call.path("job_id"), request, call.now)
@@ -145,11 +145,15 @@ async def _waited(call: Call, run_id: str, seconds: int) -> Response:
     return Json(answer, status_code=200 if over else 202, headers=headers)
 
 
-def _start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
+def start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
+    """What the body of a start says; Invalid names what is wrong. `debug_mode` is the compatible
+    contract's: it is accepted and changes nothing, since nobody can log in to a run here."""
     parameters = body.pop("parameters", None) or {}
     scheduled_for = body.pop("scheduled_for", None)
-    body.pop("debug_mode", None)
+    debug_mode = body.pop("debug_mode", None)
     wrong = dict.fromkeys(body, "is not known; a start takes {'parameters': {…}}")
+    if not isinstance(debug_mode, bool | None):
+        wrong["debug_mode"] = "write true or false"
     if not isinstance(parameters, dict):
         wrong["parameters"] = "write an object such as {'name': 1}"
     try:

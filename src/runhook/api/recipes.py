@@ -1,5 +1,6 @@
 """Handlers of /api/recipes: jobs written as recipes."""
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -7,46 +8,58 @@ from starlette.responses import Response
 from runhook.api.call import Call, Json, Page
 from runhook.api.jobs import edge
 from runhook.api.shapes import recipe_json
-from runhook.errors import Invalid, NotFound
-from runhook.model.job import JobSpec
+from runhook.errors import NotFound
+from runhook.model.recipe import READ_ONLY
 from runhook.services import jobs
 from runhook.services.possible import require_possible
+from runhook.services.recipes import Definition, definition_of
+from runhook.services.site import Server
 from runhook.store.database import Transaction
-
-WRITTEN = {"schema_version", "type", "spec"}
-READ_ONLY = {"state", "warnings"}
 
 
 async def apply(call: Call) -> Response:
     """Create the job, or change the one of that owner and name."""
-    spec = _spec_of(await call.object())
-    require_possible(spec, call.server.site)
+    found = await _definition(call)
 
     def work(tx: Transaction) -> dict[str, Any]:
-        job, action = jobs.apply(tx, call.caller, spec, call.now)
-        return recipe_json(call.server, jobs.views(tx, [job])[0], action)
+        job, action = jobs.apply(tx, call.caller, found.spec, call.now)
+        return recipe_json(call.server, jobs.views(tx, [job])[0], action, found.notes)
 
     return Json(await call.write(work), status_code=201)
 
 
-def _spec_of(recipe: dict[str, Any]) -> JobSpec:
-    wrong = {name: "is not known in a recipe" for name in recipe if name not in WRITTEN | READ_ONLY}
-    if recipe.get("type") != "job":
-        wrong["type"] = "only recipes of type 'job' can be applied here"
-    if not isinstance(recipe.get("spec"), dict):
-        wrong["spec"] = "write the job's definition as an object"
-    if wrong:
-        raise Invalid("cannot use this recipe", details=wrong)
-    try:
-        return jobs.parse_spec(recipe["spec"])
-    except Invalid as error:
-        details = {f"spec.{name}": sentence for name, sentence in error.details.items()}
-        raise Invalid("cannot use this recipe", details=details) from None
+async def create(call: Call) -> Response:
+    """Create the job; Conflict if its owner has one of that name."""
+    found = await _definition(call)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        job = jobs.create(tx, call.caller, found.spec, call.now)
+        return recipe_json(call.server, jobs.views(tx, [job])[0], "created", found.notes)
+
+    return Json(await call.write(work), status_code=201)
+
+
+async def _definition(call: Call) -> Definition:
+    """What the body describes, if this server can do it."""
+    enforce = call.query("enforce_unknown") is None or call.flag("enforce_unknown")
+    found = definition_of(await call.object(), enforce_unknown=enforce)
+    owner = found.spec.owner
+    if owner and "/" not in owner:
+        full = full_owner(call.server, owner)
+        found = replace(found, spec=found.spec.model_copy(update={"owner": full}))
+    require_possible(found.spec, call.server.site)
+    return found
+
+
+def full_owner(server: Server, name: str) -> str:
+    """`admin` → `main/admin`: the contract lets the organisation be left out."""
+    return name if "/" in name else f"{server.organization}/{name}"
 
 
 async def list_recipes(call: Call) -> Response:
     page = Page.of(call)
-    name, owner = call.query("name") or "", call.query("owner_name")
+    name, owner = call.query("name") or "", _owner(call)
+    as_template = call.flag("as_template")
     if call.query("type") not in (None, "job"):
         return Json({"recipes": [], "prev_key": None, "next_key": None})
 
@@ -62,9 +75,16 @@ async def list_recipes(call: Call) -> Response:
         )
         answer = page.answer("recipes", found, lambda job: [job.name, job.id])
         views = jobs.views(tx, answer["recipes"])
-        return {**answer, "recipes": [recipe_json(call.server, view) for view in views]}
+        recipes = [recipe_json(call.server, view) for view in views]
+        shown = [template(each) for each in recipes] if as_template else recipes
+        return {**answer, "recipes": shown}
 
     return Json(await call.read(work))
+
+
+def _owner(call: Call) -> str | None:
+    name = call.query("owner_name")
+    return full_owner(call.server, name) if name else None
 
 
 async def get(call: Call) -> Response:
@@ -74,11 +94,15 @@ async def get(call: Call) -> Response:
         raise NotFound(f"there are no recipes of type {call.path('recipe_type')} here")
 
     def work(tx: Transaction) -> dict[str, Any]:
-        job = jobs.find(tx, call.caller, call.path("name"), call.query("owner_name"))
+        job = jobs.find(tx, call.caller, call.path("name"), _owner(call))
         return recipe_json(call.server, jobs.views(tx, [job])[0])
 
     recipe = await call.read(work)
-    if as_template:
-        recipe["spec"].pop("owner")
-        recipe.pop("state")
-    return Json(recipe)
+    return Json(template(recipe) if as_template else recipe)
+
+
+def template(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe without what belongs to its job alone."""
+    spec = {name: value for name, value in recipe["spec"].items() if name != "owner"}
+    frame = {name: value for name, value in recipe.items() if name not in READ_ONLY}
+    return {**frame, "spec": spec}

@@ -25,6 +25,7 @@ from runhook.api import (
     retention,
     run_tokens,
     runs,
+    saturn,
     schedules,
     secrets,
     tokens,
@@ -39,6 +40,7 @@ NAME = Query("name", "Part of the name.")
 TAGS = Query("tags", "A tag that they have, key:value.")
 STATES = Query("state", "States, separated by commas, such as failed,lost.")
 TRIGGERS = Query("trigger", "Triggers, separated by commas, such as api,schedule.")
+ENFORCE = Query("enforce_unknown", "false: leave out what is not known.", "boolean")
 LOG = (
     Query("offset", "Begin at this byte.", "integer"),
     Query("attempt", "Which attempt; default: the latest.", "integer"),
@@ -213,7 +215,24 @@ ROUTES: tuple[Route, ...] = (
         recipes.list_recipes,
         "Jobs as recipes.",
         answer="RecipeList",
-        queries=(Query("type", "Only 'job' finds any."), NAME, OWNER, *PAGING),
+        queries=(
+            Query("type", "Only 'job' finds any."),
+            NAME,
+            OWNER,
+            Query("as_template", "Without owner and state.", "boolean"),
+            *PAGING,
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/recipes",
+        "jobs:write",
+        recipes.create,
+        "Create a job from a recipe.",
+        body="Recipe",
+        answer="Recipe",
+        status=201,
+        queries=(ENFORCE,),
     ),
     Route(
         "PUT",
@@ -224,6 +243,7 @@ ROUTES: tuple[Route, ...] = (
         body="Recipe",
         answer="Recipe",
         status=201,
+        queries=(ENFORCE,),
     ),
     Route(
         "GET",
@@ -246,6 +266,7 @@ ROUTES: tuple[Route, ...] = (
     *secrets.ROUTES,
     *contracts.ROUTES,
     *results.ROUTES,
+    *saturn.ROUTES,
 )
 
 

@@ -1,7 +1,7 @@
 """The JSON shapes of answers: the fields of the compatible contract, and ours beside them."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from runhook.artifacts import Artifact
 from runhook.model.access import Group, Member, User
 from runhook.model.people import Owner, organization_id, owner_id
 from runhook.model.policy import CONCURRENCY
+from runhook.model.recipe import SCHEMA_VERSION
 from runhook.model.run import Attempt, Run, RunState, Step
 from runhook.services.jobs import JobView
 from runhook.services.runs import RunView
@@ -275,15 +276,18 @@ def version_json(version: JobVersion) -> dict[str, Any]:
     }
 
 
-def recipe_json(server: Server, view: JobView, action: str | None = None) -> dict[str, Any]:
-    """A job as a recipe, in the form it was given, with the state it is in."""
+def recipe_json(
+    server: Server, view: JobView, action: str | None = None, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A job as a recipe, in the form it was given, with the state it is in. It has an instance type
+    in any case, since clients make tables of them; an empty one is none when it is applied."""
     job = view.job
     recipe: dict[str, Any] = {
-        "schema_version": "2025.10.01",
+        "schema_version": SCHEMA_VERSION,
         "type": "job",
-        "spec": {**job.spec.recipe_spec(), "owner": job.owner},
+        "spec": {"instance_type": "", **job.spec.recipe_spec(), "owner": job.owner},
         "state": {"id": job.id, "status": job_status(view), "url": job_url(server, job.id)},
-        "warnings": job.spec.not_offered(),
+        "warnings": [*notes, *job.spec.not_offered()],
     }
     if action:
         recipe["state"]["action"] = action

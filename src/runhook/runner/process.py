@@ -20,6 +20,8 @@ LONGEST_CAPTURE = 64 * 1024 * 1024
 TAIL = 8 * 1024
 INDEX_SECONDS = 0.02
 
+Process = subprocess.Popen[bytes]
+
 inherited: set[int] = set()
 """Descriptors that every program gets: the locks under which it works. So a lock outlasts a killed
 runner for just as long as the program that it started still writes."""
@@ -161,9 +163,9 @@ def run(
     Raises Stopped once its whole tree is gone, if the attempt has to end; StepFailed if it cannot
     be started, or took longer than `timeout` seconds (then its tree is ended too).
     """
-    with _spawn(argv, cwd, env, output, output, control.enter) as process:
+    with spawn(argv, cwd, env, output, output, control.enter) as process:
         _wait_or_end(process, control, timeout, observer, argv[0])
-    return _exit(process)
+    return exit_of(process)
 
 
 def capture(
@@ -184,13 +186,13 @@ def capture(
     reads, writes = os.memfd_create("stdout"), os.memfd_create("stderr")
     try:
         try:
-            with _spawn(argv, cwd, env, reads, writes, enter) as process:
+            with spawn(argv, cwd, env, reads, writes, enter) as process:
                 _wait_or_end(process, control, timeout, None, argv[0])
         finally:
             errors = mask(os.pread(writes, LONGEST_CAPTURE, 0))
             if errors:
                 os.write(output, errors)
-        ended = _exit(process)
+        ended = exit_of(process)
         text = errors[-TAIL:].decode("utf-8", "replace")
         return Exit(ended.code, ended.signal, text), os.pread(reads, LONGEST_CAPTURE, 0)
     finally:
@@ -198,14 +200,16 @@ def capture(
         os.close(writes)
 
 
-def _spawn(
+def spawn(
     argv: Sequence[str],
     cwd: Path,
     env: Mapping[str, str],
     stdout: int,
     stderr: int,
     enter: Callable[[], None] | None,
-) -> subprocess.Popen[bytes]:
+) -> Process:
+    """Start a program; `enter` is called on the way (`Control.enter`). StepFailed if it cannot be
+    started. Whoever starts one ends its tree, and takes its end with `exit_of`."""
     try:
         return subprocess.Popen(
             argv,
@@ -222,13 +226,14 @@ def _spawn(
         raise StepFailed(f"cannot start {argv[0]}: {error}") from None
 
 
-def _exit(process: subprocess.Popen[bytes]) -> Exit:
+def exit_of(process: Process) -> Exit:
+    """How it ended; waits for that."""
     code = process.wait()
     return Exit(code, None) if code >= 0 else Exit(None, -code)
 
 
 def _wait_or_end(
-    process: subprocess.Popen[bytes],
+    process: Process,
     control: Control,
     timeout: float | None,
     observer: Observer | None,
@@ -243,7 +248,7 @@ def _wait_or_end(
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
+    process: Process,
     control: Control,
     timeout: float | None,
     observer: Observer | None,

@@ -99,6 +99,9 @@ class IsolationSpec:
 @dataclass(frozen=True)
 class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
+    Where there are several `commands`, `command` is the first of them; they stand in the order of
+    their ranks, and `at_once` of them may run at the same time. `compatible` are variables that the
+    job's own may replace.
 
     A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
     older than the start.
@@ -127,6 +130,9 @@ class RunSpec:
     hint_socket: str | None = None
     owner: str = ""
     isolation: IsolationSpec = field(default_factory=IsolationSpec)
+    commands: list[str] = field(default_factory=list)
+    at_once: int = 1
+    compatible: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, directory: Path) -> Self:

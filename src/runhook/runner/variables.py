@@ -17,8 +17,8 @@ PASSED_ON = (
 def work_variables(
     spec: RunSpec, secrets: Secrets, environment: Mapping[str, str], server: Mapping[str, str]
 ) -> dict[str, str]:
-    """Later ones win: the machine's, the environment's, the job's, its parameters, the secrets,
-    ours. A parameter that is no text arrives as JSON."""
+    """Later ones win: the machine's, the environment's, the compatible contract's, the job's, its
+    parameters, the secrets, ours. A parameter that is no text arrives as JSON."""
     directory = Path(spec.directory)
     return {
         "LANG": "C.UTF-8",
@@ -31,6 +31,8 @@ def work_variables(
         "SHELL": "/bin/bash",
         "PYTHONUNBUFFERED": "1",
         **environment,
+        **spec.compatible,
+        "SATURN_TOKEN": secrets.variables.get("RUNHOOK_TOKEN", ""),
         **spec.variables,
         **{name: _text(value) for name, value in spec.parameters.items()},
         **secrets.attached,
@@ -43,7 +45,14 @@ def work_variables(
         "RUNHOOK_SCHEDULED_FOR": spec.scheduled_for or "",
         "RUNHOOK_RESULT": str(result_value_path(directory)),
         "RUNHOOK_ARTIFACTS": str(directory / "artifacts"),
+        "RUNHOOK_RANK": "0",
+        "RUNHOOK_SCALE": str(spec.at_once),
     }
+
+
+def ranked(variables: Mapping[str, str], rank: int) -> dict[str, str]:
+    """The variables of one of several commands."""
+    return {**variables, "RUNHOOK_RANK": str(rank), "SATURN_JOB_RANK": str(rank)}
 
 
 def result_value_path(directory: Path) -> Path:

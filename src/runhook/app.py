@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from runhook.api.routes import starlette_routes
+from runhook.api.saturn.absent import why
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
 from runhook.engine.dispatcher import Dispatcher
@@ -198,7 +199,8 @@ def _on_http_error(request: Request, error: Exception) -> Response:
         f"there is no {request.url.path} here", hint="See /api/docs for what there is."
     )
     if error.status_code == 405:
-        missing = MethodNotAllowed(f"{request.method} cannot be used on {request.url.path}")
+        path = request.url.path
+        missing = MethodNotAllowed(f"{request.method} cannot be used on {path}", hint=why(path))
     if error.status_code == 400:
         missing = Malformed(f"cannot read this request: {error.detail}")
     response = _on_error(request, missing)

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from runhook.model.access import Role
+from runhook.model.people import organization_id
 from tests.conftest import Api
 
 GROUP = "main/crew"
@@ -104,6 +105,9 @@ class Cast:
         history = self.admin.request("GET", f"/api/jobs/{job}/history").json()
         return str(history["pods"][0]["pod_name"])
 
+    def _org_id(self, owner: str) -> str:
+        return organization_id("main")
+
     def _group_id(self, owner: str) -> str:
         self._job_id(owner)  # a group that owns something cannot be deleted under the other tests
         return owner.rpartition("/")[2]
@@ -167,6 +171,8 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/groups"): {"groupname": f"group-{new}"},
         ("PATCH", "/api/groups/{group_id}"): {"description": f"changed {new}"},
         ("PUT", "/api/groups/{group_id}/members/{user_id}"): {"role": "viewer"},
+        ("POST", "/api/groups/{group_id}/members"): {"user_id": "admin"},
+        ("POST", "/api/orgs/{org_id}/members"): {"user_id": "admin"},
         ("PUT", "/api/user/members/{user_id}"): {"role": "viewer"},
     }
     return bodies.get((method, path))

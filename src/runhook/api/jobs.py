@@ -6,10 +6,9 @@ from typing import Any
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.responses import Response
 
-from runhook.api import waiting
+from runhook.api import owners, waiting
 from runhook.api.call import Call, Json, Page
 from runhook.api.fields import spec_values, with_changes
-from runhook.api.saturn import owners
 from runhook.api.shapes import job_json, run_view_json, version_json
 from runhook.errors import Invalid
 from runhook.model.job import Job

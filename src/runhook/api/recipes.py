@@ -1,10 +1,10 @@
 """Handlers of /api/recipes: jobs written as recipes."""
 
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
+from runhook.api import owners
 from runhook.api.call import Call, Json, Page
 from runhook.api.jobs import edge
 from runhook.api.shapes import recipe_json
@@ -13,7 +13,6 @@ from runhook.model.recipe import READ_ONLY
 from runhook.services import jobs
 from runhook.services.possible import require_possible
 from runhook.services.recipes import Definition, definition_of
-from runhook.services.site import Server
 from runhook.store.database import Transaction
 
 
@@ -42,23 +41,17 @@ async def create(call: Call) -> Response:
 async def _definition(call: Call) -> Definition:
     """What the body describes, if this server can do it."""
     enforce = call.query("enforce_unknown") is None or call.flag("enforce_unknown")
-    found = definition_of(await call.object(), enforce_unknown=enforce)
-    owner = found.spec.owner
-    if owner and "/" not in owner:
-        full = full_owner(call.server, owner)
-        found = replace(found, spec=found.spec.model_copy(update={"owner": full}))
+    recipe = await call.object()
+    if isinstance(recipe.get("spec"), dict):
+        recipe["spec"] = await call.read(lambda tx: owners.with_owner(tx, call, recipe["spec"]))
+    found = definition_of(recipe, enforce_unknown=enforce)
     require_possible(found.spec, call.server.site)
     return found
 
 
-def full_owner(server: Server, name: str) -> str:
-    """`admin` → `main/admin`: the contract lets the organisation be left out."""
-    return name if "/" in name else f"{server.organization}/{name}"
-
-
 async def list_recipes(call: Call) -> Response:
     page = Page.of(call)
-    name, owner = call.query("name") or "", _owner(call)
+    name, descending = call.query("name") or "", call.flag("descending")
     as_template = call.flag("as_template")
     if call.query("type") not in (None, "job"):
         return Json({"recipes": [], "prev_key": None, "next_key": None})
@@ -69,9 +62,10 @@ async def list_recipes(call: Call) -> Response:
             call.caller,
             size=page.size + 1,
             name=name,
-            owner=owner,
+            owner=owners.asked(tx, call, "jobs:read"),
             after=edge(page.after),
             before=edge(page.before),
+            descending=descending,
         )
         answer = page.answer("recipes", found, lambda job: [job.name, job.id])
         views = jobs.views(tx, answer["recipes"])
@@ -82,11 +76,6 @@ async def list_recipes(call: Call) -> Response:
     return Json(await call.read(work))
 
 
-def _owner(call: Call) -> str | None:
-    name = call.query("owner_name")
-    return full_owner(call.server, name) if name else None
-
-
 async def get(call: Call) -> Response:
     """The recipe of a job by name; `as_template` leaves out what belongs to this job alone."""
     as_template = call.flag("as_template")
@@ -94,7 +83,7 @@ async def get(call: Call) -> Response:
         raise NotFound(f"there are no recipes of type {call.path('recipe_type')} here")
 
     def work(tx: Transaction) -> dict[str, Any]:
-        job = jobs.find(tx, call.caller, call.path("name"), _owner(call))
+        job = jobs.find(tx, call.caller, call.path("name"), owners.asked(tx, call, "jobs:read"))
         return recipe_json(call.server, jobs.views(tx, [job])[0])
 
     recipe = await call.read(work)

@@ -19,6 +19,7 @@ from runhook.api import (
     hooks,
     jobs,
     meta,
+    owners,
     people,
     recipes,
     results,
@@ -32,10 +33,8 @@ from runhook.api import (
     users,
 )
 from runhook.api.call import DESCENDING, PAGING, PUBLIC, Call, Query, Route
-from runhook.api.saturn import owners
 from runhook.services.site import Server
 
-OWNER = Query("owner_name", "organisation/identity; default: your own.")
 NAME = Query("name", "Part of the name.")
 TAGS = Query("tags", "A tag that they have, key:value.")
 STATES = Query("state", "States, separated by commas, such as failed,lost.")
@@ -218,9 +217,10 @@ ROUTES: tuple[Route, ...] = (
         queries=(
             Query("type", "Only 'job' finds any."),
             NAME,
-            OWNER,
+            *owners.QUERIES,
             Query("as_template", "Without owner and state.", "boolean"),
             *PAGING,
+            DESCENDING,
         ),
     ),
     Route(
@@ -252,7 +252,7 @@ ROUTES: tuple[Route, ...] = (
         recipes.get,
         "A job as a recipe.",
         answer="Recipe",
-        queries=(OWNER, Query("as_template", "Without owner and state.", "boolean")),
+        queries=(*owners.QUERIES, Query("as_template", "Without owner and state.", "boolean")),
     ),
     *users.ROUTES,
     *people.ROUTES,

@@ -5,8 +5,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+from runhook.api import owners
 from runhook.api.call import DESCENDING, PAGING, Call, Json, Page, Query, Route
-from runhook.api.saturn import owners
 from runhook.api.shapes import instant, owner_json, stamp
 from runhook.errors import Invalid
 from runhook.model.secret import (

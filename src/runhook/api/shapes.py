@@ -82,11 +82,6 @@ def user_json(user: User, created_at: datetime) -> dict[str, Any]:
     }
 
 
-def owner_role_json(server: Server, owner: Owner, at: datetime) -> dict[str, Any]:
-    """An owner that the caller may use, and the role they have on it."""
-    return {**owner_json(server, owner.name, at, owner), "role": owner.role}
-
-
 def group_json(group: Group) -> dict[str, Any]:
     organization = group.owner.partition("/")[0]
     return {

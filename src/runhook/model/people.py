@@ -59,6 +59,7 @@ class NewPerson(_Given):
 class PersonChange(_Given):
     """What an administrator may change of an account; what is not given stays."""
 
+    username: str | None = Field(default=None, max_length=255, description="As it is.")
     email: Email | None = None
     full_name: FullName | None = None
     admin: bool | None = None
@@ -78,6 +79,8 @@ class PersonChange(_Given):
 class OwnChange(_Given):
     """What people may change of their own account."""
 
+    username: str | None = Field(default=None, max_length=255, description="As it is.")
+    is_multiple_ssh_keys: bool | None = None
     email: Email | None = None
     full_name: FullName | None = None
 
@@ -95,6 +98,8 @@ class NewGroup(_Given):
 class GroupChange(_Given):
     """What may be changed of a group."""
 
+    groupname: str | None = Field(default=None, max_length=255, description="As it is.")
+    org_admin: Literal[False] | None = None
     description: Description | None = None
     is_multiple_ssh_keys: bool | None = None
 

@@ -168,6 +168,13 @@ def owners_named(tx: Transaction, names: Collection[str]) -> dict[str, Owner]:
     return {row.owner: Owner(row.owner, row.kind, row.id) for row in rows if row.owner in names}
 
 
+def first_account_at(tx: Transaction) -> datetime:
+    """When the oldest account was made: a server that answers has one."""
+    at = tx.execute(select(func.min(users.c.created_at))).scalar_one()
+    assert isinstance(at, datetime)
+    return at
+
+
 def all_owners(tx: Transaction) -> list[Owner]:
     """Every person and group, by name."""
     found = union_all(

@@ -124,6 +124,11 @@ class World:
         made = self.api.request("POST", f"/api/jobs/{job}/secrets", json=body)
         return f"{job}/{made.json()['id']}"
 
+    def private_key(self) -> str:
+        self.count += 1
+        body = {"name": f"key-{self.count}"}
+        return str(self.api.request("POST", "/api/ssh_private_keys", json=body).json()["id"])
+
     def host(self) -> str:
         answer = self.api.request("POST", "/api/git/hosts", json={"line": HOST_KEY})
         return str(answer.json()["id"])
@@ -189,6 +194,13 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/api/git/credentials"): Case("git-credential.added", body=CREDENTIAL),
     ("DELETE", "/api/git/credentials/{credential_id}"): Case(
         "git-credential.deleted", World.credential
+    ),
+    ("POST", "/api/ssh_private_keys"): Case("git-credential.added", body={"name": "posted-key"}),
+    ("PATCH", "/api/ssh_private_keys/{ssh_privatekey_id}"): Case(
+        "git-credential.changed", World.private_key, {"is_default": True}
+    ),
+    ("DELETE", "/api/ssh_private_keys/{ssh_privatekey_id}"): Case(
+        "git-credential.deleted", World.private_key
     ),
     ("POST", "/api/git/hosts"): Case(
         "host-key.confirmed",

@@ -86,6 +86,10 @@ class Cast:
     def _credential_id(self, owner: str) -> str:
         return str(self._done("POST", "/api/git/credentials", credential(owner))["id"])
 
+    def _ssh_privatekey_id(self, owner: str) -> str:
+        body = {"name": f"k-{next(number)}", "identity": owner}
+        return str(self._done("POST", "/api/ssh_private_keys", body)["id"])
+
     def _secret_id(self, owner: str) -> str:
         return str(self._done("POST", "/api/secrets", secret(owner))["id"])
 
@@ -159,6 +163,8 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/git/credentials"): credential(owner),
         ("POST", "/api/git/hosts"): {"line": f"h{new}.example.org ssh-ed25519 {HOST_KEY}"},
         ("POST", "/api/secrets"): secret(owner),
+        ("POST", "/api/ssh_private_keys"): {"name": f"k-{new}", "identity": owner},
+        ("PATCH", "/api/ssh_private_keys/{ssh_privatekey_id}"): {"name": f"k-{new}"},
         ("PATCH", "/api/secrets/{secret_id}"): {"value": "another long value"},
         ("POST", "/api/jobs/{job_id}/secrets"): {
             "location": "X",

@@ -23,6 +23,11 @@ def asked(tx: Transaction, call: Call, action: str) -> str | None:
     return owners.asked(tx, call.caller, call.server.organization, action, given)
 
 
+def full_name(call: Call, name: str) -> str:
+    """`ada` → `main/ada`."""
+    return owners.full_name(call.server.organization, name)
+
+
 def with_owner(tx: Transaction, call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """The body with its `owner` by name, however it was referred to."""
     if body.get("owner") is None:

@@ -1,7 +1,7 @@
 """What the compatible contract has beside our own API, over the same services."""
 
 from runhook.api.call import Route
-from runhook.api.saturn import absent, group_members, jobs, orgs, pods, sizes, usage
+from runhook.api.saturn import absent, group_members, jobs, keys, orgs, pods, sizes, usage
 
 ROUTES: tuple[Route, ...] = (
     *jobs.ROUTES,
@@ -10,5 +10,6 @@ ROUTES: tuple[Route, ...] = (
     *orgs.ROUTES,
     *group_members.ROUTES,
     *usage.ROUTES,
+    *keys.ROUTES,
     *absent.ROUTES,
 )

@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from runhook.api.routes import starlette_routes
+from runhook.api.saturn.absent import why
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
 from runhook.engine.dispatcher import Dispatcher
@@ -39,6 +40,7 @@ from runhook.hosts import Hosts
 from runhook.isolation import Isolation
 from runhook.keys import Keys
 from runhook.model.quantity import byte_count, seconds
+from runhook.model.size import InstanceSize, sizes_of
 from runhook.places import run_directory, sole_server
 from runhook.ring import FILE as RING_FILE
 from runhook.ring import Source
@@ -117,6 +119,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         ),
         isolation=isolation.spec,
         warm=_warm(settings, sockets),
+        sizes=_sizes(settings),
     )
     server = Server(
         database=database,
@@ -156,6 +159,13 @@ def _warm(settings: Settings, sockets: Path) -> WarmSpec | None:
         return None
     address = str(sockets / "warm.sock")
     return WarmSpec(address, attempts, memory, settings.warm_parents, idle)
+
+
+def _sizes(settings: Settings) -> dict[str, InstanceSize]:
+    try:
+        return sizes_of(settings.runs_sizes)
+    except ValueError as error:
+        raise SettingsError(f"cannot start: {env_name('runs_sizes')}: {error}") from None
 
 
 def _places(settings: Settings) -> Places:
@@ -206,7 +216,8 @@ def _on_http_error(request: Request, error: Exception) -> Response:
         f"there is no {request.url.path} here", hint="See /api/docs for what there is."
     )
     if error.status_code == 405:
-        missing = MethodNotAllowed(f"{request.method} cannot be used on {request.url.path}")
+        path = request.url.path
+        missing = MethodNotAllowed(f"{request.method} cannot be used on {path}", hint=why(path))
     if error.status_code == 400:
         missing = Malformed(f"cannot read this request: {error.detail}")
     response = _on_error(request, missing)

@@ -22,7 +22,9 @@ from runhook.errors import SettingsError
 
 PREFIX = "RUNHOOK_"
 
-_SEEN_BY_RUNS = "RUN_ID JOB_ID JOB_NAME TRIGGER SCHEDULED_FOR RESULT ARTIFACTS URL TOKEN ATTEMPT_ID"
+_SEEN_BY_RUNS = (
+    "RUN_ID JOB_ID JOB_NAME TRIGGER SCHEDULED_FOR RESULT ARTIFACTS URL TOKEN ATTEMPT_ID RANK SCALE"
+)
 RUN_VARIABLES = frozenset(PREFIX + name for name in _SEEN_BY_RUNS.split())
 """What a run sees in its environment: not settings, so a server started by a run still starts."""
 
@@ -80,6 +82,12 @@ class Settings:
     runs_limit: int = _setting("runs", default_run_limit, "Runs at the same time; more are queued.")
     runs_pools: str = _setting(
         "runs", "", "Pools and their places, such as gpu=2, licence=1; a job's `pool` takes one."
+    )
+    runs_sizes: str = _setting(
+        "runs",
+        "",
+        "Instance sizes and their cores and memory, such as large=2:16GB, xlarge=4:32GB: limits of "
+        "jobs whose `instance_type` names one; empty: it is kept, but not used.",
     )
     runs_grace: float = _setting(
         "runs", 10.0, "Seconds between asking a run to stop and ending it, at each step."

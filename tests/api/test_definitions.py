@@ -90,7 +90,8 @@ def test_a_recipe_comes_back_in_the_form_it_was_given(shared_api: Api) -> None:
     assert first["state"]["action"] == "created"
     warnings = " ".join(first["warnings"])
     assert "apt packages are not offered on this executor" in warnings
-    assert "scale is kept, but not used" in warnings
+    assert "image is kept, but not used here" in warnings
+    assert "scale" not in warnings
     got = shared_api.request("GET", "/api/recipes/job/form").json()
     again = shared_api.request("PUT", "/api/recipes", json=got).json()
     assert again["state"]["action"] == "unchanged"

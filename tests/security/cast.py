@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from runhook.model.access import Role
+from runhook.model.people import organization_id
 from tests.conftest import Api
 
 GROUP = "main/crew"
@@ -39,6 +40,7 @@ class Cast:
     def path(self, template: str, owner: str) -> str:
         """The address with things of that owner in it: new ones, where a call may use them up."""
         made = self._attached(owner) if "secret_attachment_id" in template else {}
+        made |= self._running(owner) if "run_name" in template else {}
 
         def thing(found: re.Match[str]) -> str:
             return made.get(found[1]) or self.thing(found[1], owner)
@@ -84,6 +86,10 @@ class Cast:
     def _credential_id(self, owner: str) -> str:
         return str(self._done("POST", "/api/git/credentials", credential(owner))["id"])
 
+    def _ssh_privatekey_id(self, owner: str) -> str:
+        body = {"name": f"k-{next(number)}", "identity": owner}
+        return str(self._done("POST", "/api/ssh_private_keys", body)["id"])
+
     def _secret_id(self, owner: str) -> str:
         return str(self._done("POST", "/api/secrets", secret(owner))["id"])
 
@@ -92,6 +98,19 @@ class Cast:
         body = {"location": "X", "secret": {"name": f"s-{next(number)}", "value": "a long value"}}
         made = self._done("POST", f"/api/jobs/{job}/secrets", body)
         return {"job_id": job, "secret_attachment_id": made["id"]}
+
+    def _running(self, owner: str) -> dict[str, str]:
+        job = self._job_id(owner)
+        return {"job_id": job, "run_name": str(self.admin.start(job)["id"])}
+
+    def _pod_name(self, owner: str) -> str:
+        run = self._run_id(owner)
+        job = self.admin.run(run)["job_id"]
+        history = self.admin.request("GET", f"/api/jobs/{job}/history").json()
+        return str(history["pods"][0]["pod_name"])
+
+    def _org_id(self, owner: str) -> str:
+        return organization_id("main")
 
     def _group_id(self, owner: str) -> str:
         self._job_id(owner)  # a group that owns something cannot be deleted under the other tests
@@ -114,7 +133,7 @@ class Cast:
         return str(self._done("POST", "/api/git/hosts", {"line": line})["id"])
 
 
-SHARED = frozenset({"run_id", "group_id"})
+SHARED = frozenset({"run_id", "group_id", "pod_name"})
 """Kinds of which no call uses one up."""
 
 
@@ -136,6 +155,7 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/jobs"): spec,
         ("PATCH", "/api/jobs/{job_id}"): {"description": f"changed {new}"},
         ("PUT", "/api/recipes"): {"type": "job", "spec": spec},
+        ("POST", "/api/recipes"): {"type": "job", "spec": spec},
         ("POST", "/api/jobs/{job_id}/backfill"): {
             "from": "2026-01-01T00:00:00Z",
             "until": "2026-01-01T00:00:01Z",
@@ -144,6 +164,8 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/git/hosts"): {"line": f"h{new}.example.org ssh-ed25519 {HOST_KEY}"},
         ("POST", "/api/secrets"): secret(owner),
         ("POST", "/api/repositories/inspect"): {"url": "file:///none/such.git", "owner": owner},
+        ("POST", "/api/ssh_private_keys"): {"name": f"k-{new}", "identity": owner},
+        ("PATCH", "/api/ssh_private_keys/{ssh_privatekey_id}"): {"name": f"k-{new}"},
         ("PATCH", "/api/secrets/{secret_id}"): {"value": "another long value"},
         ("POST", "/api/jobs/{job_id}/secrets"): {
             "location": "X",
@@ -156,6 +178,8 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/groups"): {"groupname": f"group-{new}"},
         ("PATCH", "/api/groups/{group_id}"): {"description": f"changed {new}"},
         ("PUT", "/api/groups/{group_id}/members/{user_id}"): {"role": "viewer"},
+        ("POST", "/api/groups/{group_id}/members"): {"user_id": "admin"},
+        ("POST", "/api/orgs/{org_id}/members"): {"user_id": "admin"},
         ("PUT", "/api/user/members/{user_id}"): {"role": "viewer"},
     }
     return bodies.get((method, path))

@@ -20,10 +20,13 @@ OWN_ONLY = ("/api/user", "/api/tokens")
 NAMED_IN_BODY = {
     *(("POST", "/api/jobs"), ("PUT", "/api/recipes"), ("POST", "/api/git/credentials")),
     *(("POST", "/api/secrets"), ("POST", "/api/repositories/inspect")),
+    *(("POST", "/api/secrets"), ("POST", "/api/recipes")),
+    ("POST", "/api/ssh_private_keys"),
 }
 """Calls without a thing in their address that say in the body whose the new one is to be."""
 LISTS = {"/api/jobs", "/api/runs", "/api/recipes", "/api/groups", "/api/git/credentials",
-         "/api/git/hosts", "/api/secrets", "/api/audit", "/api/audit/export"}  # fmt: skip
+         "/api/git/hosts", "/api/secrets", "/api/audit", "/api/audit/export", "/api/active/pods",
+         "/api/ssh_private_keys"}  # fmt: skip
 """Whoever may look at anything may list what that is; what is in the lists is tested below."""
 MAY_BE_EMPTY = {
     *("/api/runs/{run_id}/result", "/api/runs/{run_id}/notebook"),
@@ -118,7 +121,7 @@ def test_the_administrator_is_refused_nothing(cast: Cast, route: Route) -> None:
 @pytest.mark.parametrize("path", sorted(LISTS - {"/api/audit", "/api/audit/export"}))
 def test_lists_hold_what_one_may_see_and_nothing_else(cast: Cast, path: str) -> None:
     for owner in (GROUP, FOREIGN):
-        for kind in ("job_id", "run_id", "credential_id", "secret_id"):
+        for kind in ("job_id", "run_id", "credential_id", "secret_id", "ssh_privatekey_id"):
             cast.thing(kind, owner)
     text = cast.people["viewer"].request("GET", path, params={"page_size": 1000}).text
     assert FOREIGN not in text

@@ -149,7 +149,7 @@ class Page:
     def of(cls, call: Call) -> "Page":
         """As the query says: `page_size`, `next_key`, `prev_key`."""
         size = max(1, call.number("page_size", PAGE_SIZE, LARGEST_PAGE))
-        return cls(size, _opened(call, "next_key"), _opened(call, "prev_key"))
+        return cls(size, opened(call, "next_key"), opened(call, "prev_key"))
 
     def answer(self, name: str, rows: Sequence[T], key: Callable[[T], list[Any]]) -> dict[str, Any]:
         """`rows` (asked for with one more than `size`) as a page: the keys lead on and back.
@@ -162,8 +162,8 @@ class Page:
         has_prev = bool(kept) and (more if self.before else self.after is not None)
         return {
             name: kept,
-            "prev_key": _sealed(key(kept[0])) if has_prev else None,
-            "next_key": _sealed(key(kept[-1])) if has_next else None,
+            "prev_key": sealed(key(kept[0])) if has_prev else None,
+            "next_key": sealed(key(kept[-1])) if has_next else None,
         }
 
 
@@ -172,13 +172,16 @@ PAGING = (
     Query("next_key", "The answer's next_key, for the page after it."),
     Query("prev_key", "The answer's prev_key, for the page before it."),
 )
+DESCENDING = Query("descending", "The other way round.", "boolean")
 
 
-def _sealed(key: list[Any]) -> str:
+def sealed(key: list[Any]) -> str:
+    """The key of a page as it stands in answers and queries."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
-def _opened(call: Call, name: str) -> list[Any] | None:
+def opened(call: Call, name: str) -> list[Any] | None:
+    """The counterpart of `sealed`, from the query: [a value, text]; Invalid if it is no key."""
     text = call.query(name)
     if text is None:
         return None

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from runhook import __version__
 from runhook.api.call import Route
+from runhook.api.saturn.bodies import SCHEMAS as KEYS
 from runhook.api.schedules import Backfill
 from runhook.api.token_shapes import SCHEMAS as TOKENS
 from runhook.gate import is_public
@@ -225,7 +226,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     for name, model in SECRET_MODELS.items():
         named[name] = model.model_json_schema(ref_template="#/components/schemas/{model}")
         parts |= named[name].pop("$defs", {})
-    named |= TOKENS
+    named |= TOKENS | KEYS
     named |= {each.__name__: _schema_of(each) for each in PEOPLE}
     used = {name for route in routes for name in (route.body, route.answer) if name}
     plain = {name: {"type": "object"} for name in sorted(used - named.keys() - lists.keys())}

@@ -53,6 +53,8 @@ def _field(name: str, value: Any) -> dict[str, Any]:
             return {"extra_packages": _packages(value)}
         case "external_repo_attachments":
             return _attachments(value)
+        case "image_enforce_trusted" if isinstance(value, bool):
+            return {}  # images are kept, not used: there is none to distrust
         case _:
             return {RENAMED.get(name, name): value}
 

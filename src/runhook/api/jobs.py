@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from runhook import inquiry
-from runhook.api import waiting
+from runhook.api import owners, waiting
 from runhook.api.call import Call, Json, Page
 from runhook.api.fields import spec_values, with_changes
 from runhook.api.shapes import job_json, run_view_json, version_json
@@ -26,8 +26,8 @@ INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 async def list_jobs(call: Call) -> Response:
-    page = Page.of(call)
-    name, owner = call.query("name") or "", call.query("owner_name")
+    page, tag = Page.of(call), _tag(call)
+    name, descending = call.query("name") or "", call.flag("descending")
 
     def work(tx: Transaction) -> dict[str, Any]:
         found = jobs.list_page(
@@ -35,9 +35,11 @@ async def list_jobs(call: Call) -> Response:
             call.caller,
             size=page.size + 1,
             name=name,
-            owner=owner,
-            after=_edge(page.after),
-            before=_edge(page.before),
+            owner=owners.asked(tx, call, "jobs:read"),
+            tag=tag,
+            after=edge(page.after),
+            before=edge(page.before),
+            descending=descending,
         )
         answer = page.answer("jobs", found, lambda job: [job.name, job.id])
         views = jobs.views(tx, answer["jobs"])
@@ -46,7 +48,8 @@ async def list_jobs(call: Call) -> Response:
     return Json(await call.read(work))
 
 
-def _edge(key: list[Any] | None) -> tuple[str, str] | None:
+def edge(key: list[Any] | None) -> tuple[str, str] | None:
+    """The name and id of the job at the edge of a page."""
     if key is None:
         return None
     if not isinstance(key[0], str):
@@ -54,8 +57,25 @@ def _edge(key: list[Any] | None) -> tuple[str, str] | None:
     return key[0], key[1]
 
 
+def _tag(call: Call) -> tuple[str, str] | None:
+    """`tags=key:value`; the value may hold more colons."""
+    text = call.query("tags")
+    if text is None:
+        return None
+    key, colon, value = text.partition(":")
+    if not (key and colon) or set('"\\') & set(key):
+        raise Invalid("cannot read tags", details={"tags": "write one as key:value"})
+    return key, value
+
+
+async def _definition(call: Call) -> dict[str, Any]:
+    """The body, with the ids that the compatible contract has in it looked up."""
+    body = await call.object()
+    return await call.read(lambda tx: owners.with_owner(tx, call, body))
+
+
 async def create(call: Call) -> Response:
-    spec = jobs.parse_spec(spec_values(await call.object()))
+    spec = jobs.parse_spec(spec_values(await _definition(call)))
     require_possible(spec, call.server.site)
     job = await call.write(lambda tx: jobs.create(tx, call.caller, spec, call.now))
     await inquiry.learn_soon(call, job.id)
@@ -69,7 +89,7 @@ async def get(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """The named fields replaced, the others as they were."""
-    body = await call.object()
+    body = await _definition(call)
 
     def work(tx: Transaction) -> Job:
         job = jobs.get(tx, call.caller, call.path("job_id"), "jobs:write")
@@ -103,7 +123,7 @@ async def start(call: Call) -> Response:
     seconds = waiting.wanted(call)
     if seconds is not None:
         require_scope(call.caller, "runs:read", call.path("job_id"))
-    request = _start_request(call, await call.object())
+    request = start_request(call, await call.object())
 
     def work(tx: Transaction) -> runs.Started:
         run = runs.start(tx, call.caller, call.path("job_id"), request, call.now, call.server.keys)
@@ -130,11 +150,15 @@ async def _waited(call: Call, run_id: str, seconds: int) -> Response:
     return Json(answer, status_code=200 if over else 202, headers=headers)
 
 
-def _start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
+def start_request(call: Call, body: dict[str, Any]) -> runs.StartRequest:
+    """What the body of a start says; Invalid names what is wrong. `debug_mode` is the compatible
+    contract's: it is accepted and changes nothing, since nobody can log in to a run here."""
     parameters = body.pop("parameters", None) or {}
     scheduled_for = body.pop("scheduled_for", None)
-    body.pop("debug_mode", None)
+    debug_mode = body.pop("debug_mode", None)
     wrong = dict.fromkeys(body, "is not known; a start takes {'parameters': {…}}")
+    if not isinstance(debug_mode, bool | None):
+        wrong["debug_mode"] = "write true or false"
     if not isinstance(parameters, dict):
         wrong["parameters"] = "write an object such as {'name': 1}"
     try:

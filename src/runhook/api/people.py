@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from runhook.api.call import Call, Json, Query, Route
-from runhook.api.shapes import group_json, member_json, owner_role_json, user_json
+from runhook.api.shapes import group_json, member_json, user_json
 from runhook.model.access import Member, User
 from runhook.model.people import GivenRole, GroupChange, NewGroup, NewPerson, PersonChange
 from runhook.services import groups, links, members, people
@@ -103,7 +103,9 @@ async def list_members(call: Call) -> Response:
     def work(tx: Transaction) -> list[Member]:
         return list(members.list_all(tx, call.caller, _owner(tx, call)))
 
-    return Json({"members": [member_json(each) for each in await call.read(work)]})
+    found = await call.read(work)
+    shown = [{"id": each.user_id, "username": each.name, "avatar_url": ""} for each in found]
+    return Json({"members": [member_json(each) for each in found], "users": shown})
 
 
 async def put_member(call: Call) -> Response:
@@ -146,12 +148,6 @@ async def put_own_member(call: Call) -> Response:
 
 async def remove_own_member(call: Call) -> Response:
     return await remove_member(call)
-
-
-async def own_owners(call: Call) -> Response:
-    found = await call.read(lambda tx: members.owners(tx, call.caller))
-    shown = [owner_role_json(call.server, each, call.now) for each in found]
-    return Json({"owners": shown, "next_key": None, "prev_key": None})
 
 
 _USER, _GROUP = "/api/users/{user_id}", "/api/groups/{group_id}"
@@ -245,5 +241,4 @@ ROUTES: tuple[Route, ...] = (
         "Take it back.",
         status=204,
     ),
-    Route("GET", "/api/user/owners", "user:read", own_owners, "Owners you can use; your role."),
 )

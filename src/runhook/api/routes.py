@@ -21,6 +21,7 @@ from runhook.api import (
     inspections,
     jobs,
     meta,
+    owners,
     people,
     recipes,
     replays,
@@ -28,18 +29,20 @@ from runhook.api import (
     retention,
     run_tokens,
     runs,
+    saturn,
     schedules,
     secrets,
     tokens,
     users,
 )
-from runhook.api.call import PAGING, PUBLIC, Call, Query, Route
+from runhook.api.call import DESCENDING, PAGING, PUBLIC, Call, Query, Route
 from runhook.services.site import Server
 
-OWNER = Query("owner_name", "organisation/identity; default: your own.")
 NAME = Query("name", "Part of the name.")
+TAGS = Query("tags", "A tag that they have, key:value.")
 STATES = Query("state", "States, separated by commas, such as failed,lost.")
 TRIGGERS = Query("trigger", "Triggers, separated by commas, such as api,schedule.")
+ENFORCE = Query("enforce_unknown", "false: leave out what is not known.", "boolean")
 LOG = (
     Query("offset", "Begin at this byte.", "integer"),
     Query("attempt", "Which attempt; default: the latest.", "integer"),
@@ -92,7 +95,7 @@ ROUTES: tuple[Route, ...] = (
         jobs.list_jobs,
         "Jobs, by name.",
         answer="JobList",
-        queries=(NAME, OWNER, *PAGING),
+        queries=(NAME, TAGS, *owners.QUERIES, *PAGING, DESCENDING),
     ),
     Route(
         "POST",
@@ -214,7 +217,25 @@ ROUTES: tuple[Route, ...] = (
         recipes.list_recipes,
         "Jobs as recipes.",
         answer="RecipeList",
-        queries=(Query("type", "Only 'job' finds any."), NAME, OWNER, *PAGING),
+        queries=(
+            Query("type", "Only 'job' finds any."),
+            NAME,
+            *owners.QUERIES,
+            Query("as_template", "Without owner and state.", "boolean"),
+            *PAGING,
+            DESCENDING,
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/recipes",
+        "jobs:write",
+        recipes.create,
+        "Create a job from a recipe.",
+        body="Recipe",
+        answer="Recipe",
+        status=201,
+        queries=(ENFORCE,),
     ),
     Route(
         "PUT",
@@ -225,6 +246,7 @@ ROUTES: tuple[Route, ...] = (
         body="Recipe",
         answer="Recipe",
         status=201,
+        queries=(ENFORCE,),
     ),
     Route(
         "GET",
@@ -233,7 +255,7 @@ ROUTES: tuple[Route, ...] = (
         recipes.get,
         "A job as a recipe.",
         answer="Recipe",
-        queries=(OWNER, Query("as_template", "Without owner and state.", "boolean")),
+        queries=(*owners.QUERIES, Query("as_template", "Without owner and state.", "boolean")),
     ),
     *users.ROUTES,
     *people.ROUTES,
@@ -250,6 +272,7 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *replays.ROUTES,
     *inspections.ROUTES,
+    *saturn.ROUTES,
 )
 
 
@@ -259,9 +282,10 @@ def starlette_routes(server: Server) -> list[Path]:
     by_path: dict[str, dict[str, Route]] = {}
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = route
+    literal_first = sorted(by_path.items(), key=lambda each: "{" in each[0])
     return [
         Path(path, partial(_handle, server, methods), methods=list(methods))
-        for path, methods in by_path.items()
+        for path, methods in literal_first
     ]
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from runhook.api.call import PAGING, Call, Json, Page, Query, Route
+from runhook.api import owners
+from runhook.api.call import DESCENDING, PAGING, Call, Json, Page, Query, Route
 from runhook.api.shapes import instant, owner_json, stamp
 from runhook.errors import Invalid
 from runhook.model.secret import (
@@ -24,7 +25,7 @@ FORCE = Query("force", "Although jobs have it attached: their next runs fail.", 
 
 async def list_secrets(call: Call) -> Response:
     page = Page.of(call)
-    access = call.query("access")
+    access, descending = call.query("access"), call.flag("descending")
     if access not in (None, "owner", "org"):
         raise Invalid("cannot read access", details={"access": "write owner or org"})
 
@@ -34,10 +35,11 @@ async def list_secrets(call: Call) -> Response:
             call.caller,
             size=page.size + 1,
             name=call.query("name") or "",
-            owner=call.query("owner_name"),
+            owner=owners.asked(tx, call, "secrets:read"),
             access=access,
             after=_edge(page.after),
             before=_edge(page.before),
+            descending=descending,
         )
 
     found = await call.read(work)
@@ -54,11 +56,23 @@ def _edge(key: list[Any] | None) -> tuple[str, str] | None:
 
 
 async def add_secret(call: Call) -> Response:
-    new = await call.body(NewSecret)
+    new = call.fitted(NewSecret, await _named(call, await call.object()))
     keys = call.server.keys
     info = await call.write(lambda tx: secrets.add(tx, keys, call.caller, new, call.now))
     answer = {**_secret_json(call, info), "warnings": secrets.notices(new.value)}
     return Json(answer, status_code=201)
+
+
+async def _named(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """The body with the owner of the new secret by name."""
+    return await call.read(lambda tx: owners.with_owner(tx, call, body))
+
+
+async def _new_named(call: Call) -> dict[str, Any]:
+    """The body of an attachment, with the owner of a secret that is made with it by name."""
+    body = await call.object()
+    new = body.get("secret")
+    return {**body, "secret": await _named(call, new)} if isinstance(new, dict) else body
 
 
 async def get_secret(call: Call) -> Response:
@@ -86,13 +100,16 @@ async def list_attached(call: Call) -> Response:
         lambda tx: attachments.list_attached(tx, call.caller, call.path("job_id"))
     )
     shown = [_attachment_json(call, each) for each in found]
+    for name in ("location", "attachment_type"):
+        if wanted := call.query(name):
+            shown = [each for each in shown if each[name] == wanted]
     return Json({"secret_attachments": shown, "prev_key": None, "next_key": None})
 
 
 async def attach(call: Call) -> Response:
     keys, job_id = call.server.keys, call.path("job_id")
     await call.read(lambda tx: jobs.get(tx, call.caller, job_id, "jobs:write"))
-    new = await call.body(NewAttachment)
+    new = call.fitted(NewAttachment, await _new_named(call))
     made = await call.write(
         lambda tx: attachments.attach(tx, keys, call.caller, job_id, new, call.now)
     )
@@ -106,7 +123,7 @@ async def get_attached(call: Call) -> Response:
 
 
 async def change_attached(call: Call) -> Response:
-    wanted = await call.body(AttachmentChange)
+    wanted = call.fitted(AttachmentChange, await _new_named(call))
     keys, job_id = call.server.keys, call.path("job_id")
     attachment_id = call.path("secret_attachment_id")
     changed = await call.write(
@@ -161,8 +178,9 @@ ROUTES: tuple[Route, ...] = (
         queries=(
             Query("name", "Part of the name."),
             Query("access", "owner, or org for those of the whole organisation."),
-            Query("owner_name", "organisation/identity; default: all that you see."),
+            *owners.QUERIES,
             *PAGING,
+            DESCENDING,
         ),
     ),
     Route(
@@ -209,6 +227,10 @@ ROUTES: tuple[Route, ...] = (
         list_attached,
         "Secrets attached to a job.",
         answer="SecretAttachmentList",
+        queries=(
+            Query("location", "Exactly there."),
+            Query("attachment_type", "environment_variable or file."),
+        ),
     ),
     Route(
         "POST",

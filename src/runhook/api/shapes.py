@@ -1,15 +1,16 @@
 """The JSON shapes of answers: the fields of the compatible contract, and ours beside them."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from runhook.artifacts import Artifact
 from runhook.model.access import Group, Member, User
-from runhook.model.people import Owner
+from runhook.model.people import Owner, organization_id, owner_id
 from runhook.model.policy import CONCURRENCY
 from runhook.model.progress import Progress
+from runhook.model.recipe import SCHEMA_VERSION
 from runhook.model.run import Attempt, Event, Run, RunState, Step
 from runhook.services.jobs import JobView
 from runhook.services.runs import RunView
@@ -51,13 +52,13 @@ def owner_json(
     `known` says what it is, a person if nothing is known."""
     organization, _, identity = name.rpartition("/")
     return {
-        "id": uuid.uuid5(uuid.NAMESPACE_URL, f"owner/{name}").hex,
+        "id": owner_id(name),
         "name": name,
         "identity_name": identity,
         "org_name": organization or server.organization,
         "created_at": stamp(at),
         "org_admin": False,
-        "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
+        "org_id": organization_id(organization),
         "user_id": known.id if known and known.kind == "user" else None,
         "group_id": known.id if known and known.kind == "group" else None,
         "identity_type": known.kind if known else "user",
@@ -82,11 +83,6 @@ def user_json(user: User, created_at: datetime) -> dict[str, Any]:
     }
 
 
-def owner_role_json(server: Server, owner: Owner, at: datetime) -> dict[str, Any]:
-    """An owner that the caller may use, and the role they have on it."""
-    return {**owner_json(server, owner.name, at, owner), "role": owner.role}
-
-
 def group_json(group: Group) -> dict[str, Any]:
     organization = group.owner.partition("/")[0]
     return {
@@ -97,7 +93,7 @@ def group_json(group: Group) -> dict[str, Any]:
         "created_at": stamp(group.created_at),
         "avatar_url": "",
         "is_multiple_ssh_keys": True,
-        "org_id": uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex,
+        "org_id": organization_id(organization),
         "org_name": organization,
         "org_admin": False,
     }
@@ -225,6 +221,9 @@ def _flat_packages(given: Mapping[str, Any]) -> dict[str, Any]:
             flat["as_requirements_txt"] = bool(section.get("requirements_txt"))
         else:
             flat[name] = section.get("environment_yml") or section.get("install")
+        if name == "conda" and isinstance(section, dict):
+            flat["as_environment_yml"] = bool(section.get("environment_yml"))
+            flat["use_mamba"] = bool(section.get("use_mamba"))
     return flat
 
 
@@ -273,15 +272,18 @@ def version_json(version: JobVersion) -> dict[str, Any]:
     }
 
 
-def recipe_json(server: Server, view: JobView, action: str | None = None) -> dict[str, Any]:
-    """A job as a recipe, in the form it was given, with the state it is in."""
+def recipe_json(
+    server: Server, view: JobView, action: str | None = None, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A job as a recipe, in the form it was given, with the state it is in. It has an instance type
+    in any case, since clients make tables of them; an empty one is none when it is applied."""
     job = view.job
     recipe: dict[str, Any] = {
-        "schema_version": "2025.10.01",
+        "schema_version": SCHEMA_VERSION,
         "type": "job",
-        "spec": {**job.spec.recipe_spec(), "owner": job.owner},
+        "spec": {"instance_type": "", **job.spec.recipe_spec(), "owner": job.owner},
         "state": {"id": job.id, "status": job_status(view), "url": job_url(server, job.id)},
-        "warnings": job.spec.not_offered(),
+        "warnings": [*notes, *job.spec.not_offered()],
     }
     if action:
         recipe["state"]["action"] = action

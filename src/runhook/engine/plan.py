@@ -1,5 +1,6 @@
 """From a job's definition to what a runner is told: the RunSpec of an attempt."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -8,8 +9,10 @@ from runhook.keys import Keys
 from runhook.model.command_line import filled_in, text_of
 from runhook.model.job import JobSpec
 from runhook.model.limits import Limits
+from runhook.model.pod import run_name
 from runhook.model.quantity import byte_count, seconds
 from runhook.model.run import Attempt, Run
+from runhook.model.size import InstanceSize
 from runhook.model.source import Repository, workspace_path
 from runhook.runner.spec import (
     EnvironmentRequest,
@@ -84,6 +87,7 @@ def run_spec(
     credentials: dict[str, str],
 ) -> RunSpec:
     """`credentials` maps the URL of a repository to the id of its credential."""
+    commands = [filled_in(line, run.parameters) for line in spec.commands]
     return RunSpec(
         attempt_id=attempt.id,
         run_id=run.id,
@@ -96,14 +100,16 @@ def run_spec(
         scheduled_for=_instant(run.scheduled_for),
         repositories=[_repository(item, credentials.get(item.url)) for item in spec.repositories],
         environment=_environment(spec),
-        command=filled_in(spec.command, run.parameters) if spec.command else None,
+        command=commands[0] if commands else None,
+        commands=commands if len(commands) > 1 else [],
+        at_once=spec.instances,
         notebook=workspace_path(spec.notebook) if spec.notebook else None,
         parameters=_open_parameters(run),
         working_directory=workspace_path(spec.working_directory or "."),
         variables=spec.environment_variables or {},
         start_script=spec.start_script,
-        notices=spec.not_offered(),
-        limits=_limits(spec.limits or Limits()),
+        notices=spec.not_offered(site.sizes),
+        limits=_limits(_with_size(spec, site.sizes)),
         grace=site.grace,
         hint_socket=site.hint_socket,
         owner=owner,
@@ -112,6 +118,7 @@ def run_spec(
         isolation=replace(site.isolation, network=spec.network is not False),
         warm=_warm(spec, site, run),
         hold=60 * (spec.hold_failed_kernel or 0),
+        compatible=_compatible(spec, job_name, owner, site, run),
     )
 
 
@@ -128,6 +135,21 @@ def _warm(spec: JobSpec, site: Site, run: Run) -> WarmSpec | None:
 def _undeclared(spec: JobSpec, run: Run) -> list[str]:
     """Parameters that the job does not declare: the notebook did when the run was started."""
     return [name for name in run.parameters if name not in (spec.parameters or {})]
+
+
+def _compatible(spec: JobSpec, job_name: str, owner: str, site: Site, run: Run) -> dict[str, str]:
+    """The variables that runs have where the compatible contract is at home. All instances of a run
+    are on one machine, so their leader is there, too."""
+    organization, _, identity = owner.rpartition("/")
+    return {
+        "SATURN_BASE_URL": site.url,
+        "SATURN_ORG": organization,
+        "SATURN_USERNAME": identity,
+        "SATURN_JOB_RUN": run_name(job_name, run.id),
+        "SATURN_JOB_LEADER": "localhost",
+        "SATURN_JOB_SCALE": str(spec.instances),
+        "SATURN_JOB_RANK": "0",
+    }
 
 
 def _open_parameters(run: Run) -> dict[str, Any]:
@@ -161,6 +183,17 @@ def _environment(spec: JobSpec) -> EnvironmentRequest:
         file=workspace_path(wanted.file) if wanted and wanted.file else None,
         refresh=wanted.refresh if wanted else "keep",
     )
+
+
+def _with_size(spec: JobSpec, sizes: Mapping[str, InstanceSize]) -> Limits:
+    """The job's limits; where it has none of its own, its instance type's, for each instance."""
+    limits, size = spec.limits or Limits(), sizes.get(spec.instance_type or "")
+    if size is None:
+        return limits
+    many = min(spec.instances, len(spec.commands) or 1)
+    cpus, memory = many * size.cores, many * size.memory
+    own = {"cpus": limits.cpus or cpus, "memory": limits.memory or memory}
+    return limits.model_copy(update=own)
 
 
 def _limits(limits: Limits) -> LimitsSpec:

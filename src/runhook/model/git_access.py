@@ -14,6 +14,12 @@ OWNER = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
 LOGIN = r"^[^:\x00-\x1f\x7f]*$"
 
 
+ANY_SSH = "ssh://*"
+"""The `url_prefix` of an ssh key for every ssh address that nothing else opens."""
+NAMED_ONLY = ""
+"""That of an ssh key which opens only repositories that name it."""
+
+
 class NewCredential(BaseModel):
     """What is given for a new credential: a token with its `username`, or an ssh key. A key
     without a `value` is generated."""
@@ -24,7 +30,8 @@ class NewCredential(BaseModel):
     kind: Kind
     url_prefix: str = Field(
         max_length=2048,
-        description="For addresses under this one: https://host/owner/ or git@host:",
+        description="For addresses under this one: https://host/owner/ or git@host:; for a key "
+        "also ssh://*, for every ssh address that nothing else opens.",
     )
     username: str = Field(default="", max_length=255, pattern=LOGIN, description="Of a token.")
     value: str | None = Field(
@@ -40,7 +47,8 @@ class NewCredential(BaseModel):
     @field_validator("url_prefix")
     @classmethod
     def _check_prefix(cls, prefix: str) -> str:
-        place_of(prefix)
+        if prefix != ANY_SSH:
+            place_of(prefix)
         return prefix
 
     @field_validator("value")
@@ -50,7 +58,7 @@ class NewCredential(BaseModel):
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        scheme = place_of(self.url_prefix).scheme
+        scheme = "ssh" if self.url_prefix == ANY_SSH else place_of(self.url_prefix).scheme
         if self.kind == "token" and scheme == "ssh":
             raise ValueError("url_prefix: a token opens https addresses")
         if self.kind == "ssh_key" and scheme != "ssh":

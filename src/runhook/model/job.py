@@ -6,6 +6,7 @@ It keeps the form that was given (`model_dump(exclude_unset=True)`), so that a r
 
 import keyword
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -20,6 +22,7 @@ from pydantic import (
 )
 
 from runhook.model import command_line
+from runhook.model.commands import as_text, listed
 from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
 from runhook.model.filling import check_fillings
@@ -49,6 +52,8 @@ def _checked_path(path: str) -> str:
 
 Path = Annotated[str, AfterValidator(_checked_path)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+Commands = Text | list[Text] | None
+Line = Annotated[Text | None, BeforeValidator(as_text, json_schema_input_type=Commands)]
 
 
 class JobSpec(BaseModel):
@@ -61,7 +66,13 @@ class JobSpec(BaseModel):
     description: str | None = Field(default=None, max_length=2048)
     tags: dict[str, str] | None = None
 
-    command: Text | None = Field(default=None, min_length=1, description="A line for bash.")
+    command: Annotated[Text | None, BeforeValidator(as_text, json_schema_input_type=Commands)] = (
+        Field(
+            default=None,
+            min_length=1,
+            description="A line for bash; or a list of them, also as JSON text, with ranks from 0.",
+        )
+    )
     notebook: Path | None = Field(
         default=None, description="Workspace path of a notebook to execute."
     )
@@ -138,8 +149,15 @@ class JobSpec(BaseModel):
     )
 
     image: Any = Field(default=None, description="Kept; used only where containers run.")
-    instance_type: str | None = Field(default=None, description="Kept; not used here.")
-    scale: int | None = Field(default=None, ge=1, le=10_000, description="Kept; not used here.")
+    instance_type: str | None = Field(
+        default=None, description="A size of the server, for its limits; else kept, not used."
+    )
+    scale: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="How often a command runs beside itself; of a list: how many at a time.",
+    )
     use_spot_instance: bool | None = None
     start_dind: bool | None = None
     dask_cluster: Any = None
@@ -193,9 +211,10 @@ class JobSpec(BaseModel):
         except ValueError as error:
             raise ValueError(f"parameters: {error}") from None
         names, secrets = contract.parameters, contract.secrets
-        wrong = self.command and command_line.problem(self.command, names, secrets)
-        if wrong:
-            raise ValueError(f"command: {wrong}")
+        for line in dict.fromkeys(self.commands):
+            wrong = command_line.problem(line, names, secrets)
+            if wrong:
+                raise ValueError(f"command: {wrong}")
         return self
 
     @model_validator(mode="after")
@@ -260,6 +279,19 @@ class JobSpec(BaseModel):
         return contract_of(self.parameters or {})
 
     @property
+    def instances(self) -> int:
+        """How many commands of a run stand beside each other at most."""
+        return self.scale or 1
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines that a run executes, in the order of their ranks: those of a list, or the one
+        line as often as `scale` says. None if it is a notebook."""
+        if not self.command:
+            return []
+        return listed(self.command) or [self.command] * self.instances
+
+    @property
     def webhooks(self) -> list[Webhook]:
         """The webhooks among the triggers."""
         return [each for each in self.triggers or [] if isinstance(each, Webhook)]
@@ -303,13 +335,14 @@ class JobSpec(BaseModel):
         """The definition as it was given, without the owner: that is the job's."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={"owner"})
 
-    def not_offered(self) -> list[str]:
-        """One sentence for each thing the definition asks for that is kept but has no effect."""
+    def not_offered(self, sizes: Collection[str] = ()) -> list[str]:
+        """One sentence for each thing the definition asks for that is kept but has no effect;
+        `sizes` are the instance types that mean something on this server."""
         installers = [f"{name} packages" for name in self.packages.not_installed()]
         kept = {
             "image": self.image,
-            "instance_type": self.instance_type,
-            "scale": self.scale is not None and self.scale > 1,
+            "instance_type": self.instance_type and self.instance_type not in sizes,
+            "scale": self.notebook and self.instances > 1,
             "use_spot_instance": self.use_spot_instance,
             "start_dind": self.start_dind,
             "dask_cluster": self.dask_cluster,
@@ -320,11 +353,7 @@ class JobSpec(BaseModel):
                 f"{what} are not offered on this executor and will not be installed"
                 for what in installers
             ),
-            *(
-                f"{what} is kept, but not used on this executor"
-                for what, value in kept.items()
-                if value
-            ),
+            *(f"{what} is kept, but not used here" for what, value in kept.items() if value),
         ]
 
 

@@ -5,6 +5,7 @@ server would send) are taken and left out of account.
 """
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -58,6 +59,7 @@ class NewPerson(_Given):
 class PersonChange(_Given):
     """What an administrator may change of an account; what is not given stays."""
 
+    username: str | None = Field(default=None, max_length=255, description="As it is.")
     email: Email | None = None
     full_name: FullName | None = None
     admin: bool | None = None
@@ -77,6 +79,8 @@ class PersonChange(_Given):
 class OwnChange(_Given):
     """What people may change of their own account."""
 
+    username: str | None = Field(default=None, max_length=255, description="As it is.")
+    is_multiple_ssh_keys: bool | None = None
     email: Email | None = None
     full_name: FullName | None = None
 
@@ -94,6 +98,8 @@ class NewGroup(_Given):
 class GroupChange(_Given):
     """What may be changed of a group."""
 
+    groupname: str | None = Field(default=None, max_length=255, description="As it is.")
+    org_admin: Literal[False] | None = None
     description: Description | None = None
     is_multiple_ssh_keys: bool | None = None
 
@@ -111,6 +117,16 @@ class NewPassword(_Given):
 
     current: str = Field(default="", max_length=1024, repr=False)
     new: str = Field(max_length=4096, repr=False)
+
+
+def owner_id(name: str) -> str:
+    """The id of an owner such as main/ada: made from the name, so it is the same everywhere."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"owner/{name}").hex
+
+
+def organization_id(organization: str) -> str:
+    """The id of an organisation, made from its name."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"org/{organization}").hex
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Running the job's start script and its command, under bash."""
+"""Running the job's start script and its command, or its commands, under bash."""
 
 import os
 import shlex
@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from runhook.runner.inotify import Growth
-from runhook.runner.process import Control, Exit, run
+from runhook.runner.process import Control, Exit, Process, run, spawn
 from runhook.runner.report import Reporter, StepFailed
+from runhook.runner.several import Several, failure_of
 from runhook.runner.spec import RunSpec
+from runhook.runner.variables import ranked
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -85,26 +87,64 @@ def _dumped(dump: Path, variables: dict[str, str]) -> dict[str, str]:
 def run_command(
     spec: RunSpec, workspace: Path, variables: dict[str, str], reporter: Reporter, control: Control
 ) -> None:
-    """Run the command to its end; what it writes is the log. StepFailed unless it ends with 0."""
+    """Run the command, or all of them, to the end; what they write is the log. StepFailed unless
+    each ends with 0."""
     assert spec.command is not None
     directory = working_directory(workspace, spec.working_directory)
     reporter.settle()
     index = LogIndex(workspace.parent, reporter)
     try:
-        ended = run(
-            [_bash(), "-c", spec.command],
-            cwd=directory,
-            env=variables,
-            output=reporter.log_fd,
-            control=control,
-            observer=index,
-        )
+        if spec.commands:
+            _run_all(spec, directory, variables, reporter, control, index)
+        else:
+            _run_one(spec.command, directory, variables, reporter, control, index)
     finally:
         reporter.settle()
         index.ready()
         index.close()
+
+
+def _run_one(
+    command: str,
+    directory: Path,
+    variables: dict[str, str],
+    reporter: Reporter,
+    control: Control,
+    index: LogIndex,
+) -> None:
+    ended = run(
+        [_bash(), "-c", command],
+        cwd=directory,
+        env=variables,
+        output=reporter.log_fd,
+        control=control,
+        observer=index,
+    )
     if not ended.ok:
         raise _failed("the command", ended, control)
+
+
+def _run_all(
+    spec: RunSpec,
+    directory: Path,
+    variables: dict[str, str],
+    reporter: Reporter,
+    control: Control,
+    index: LogIndex,
+) -> None:
+    """Those that fail do not end the others; the failure names each."""
+    bash = _bash()
+
+    def start(rank: int, output: int) -> Process:
+        argv = [bash, "-c", spec.commands[rank]]
+        enter, env = control.enter, ranked(variables, rank)
+        return spawn(argv, directory, env, output, output, enter)
+
+    several = Several(spec.commands, spec.at_once, start, reporter, control, index.ready)
+    endings = several.run()
+    failed = {rank: _failed("it", each, control) for rank, each in endings.items() if not each.ok}
+    if failed:
+        raise failure_of(failed, len(spec.commands))
 
 
 def working_directory(workspace: Path, relative: str) -> Path:

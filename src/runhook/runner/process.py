@@ -20,6 +20,8 @@ LONGEST_CAPTURE = 64 * 1024 * 1024
 TAIL = 8 * 1024
 INDEX_SECONDS = 0.02
 
+Process = subprocess.Popen[bytes]
+
 inherited: set[int] = set()
 """Descriptors that every program gets: the locks under which it works. So a lock outlasts a killed
 runner for just as long as the program that it started still writes."""
@@ -205,9 +207,9 @@ def spawn(
     stdout: int,
     stderr: int,
     enter: Callable[[], None] | None,
-) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; `enter` is what its process does first. StepFailed
-    if it cannot be started."""
+) -> Process:
+    """Start a program; `enter` is called on the way (`Control.enter`). StepFailed if it cannot be
+    started. Whoever starts one ends its tree, and takes its end with `exit_of`."""
     try:
         return subprocess.Popen(
             argv,
@@ -224,14 +226,14 @@ def spawn(
         raise StepFailed(f"cannot start {argv[0]}: {error}") from None
 
 
-def exit_of(process: subprocess.Popen[bytes]) -> Exit:
-    """How a child ended, which is waited for."""
+def exit_of(process: Process) -> Exit:
+    """How it ended; waits for that."""
     code = process.wait()
     return Exit(code, None) if code >= 0 else Exit(None, -code)
 
 
 def _wait_or_end(
-    process: subprocess.Popen[bytes],
+    process: Process,
     control: Control,
     timeout: float | None,
     observer: Observer | None,
@@ -246,7 +248,7 @@ def _wait_or_end(
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
+    process: Process,
     control: Control,
     timeout: float | None,
     observer: Observer | None,

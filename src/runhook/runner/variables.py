@@ -22,12 +22,14 @@ OWN = (
 def work_variables(
     spec: RunSpec, secrets: Secrets, environment: Mapping[str, str], server: Mapping[str, str]
 ) -> dict[str, str]:
-    """Later ones win: the machine's, the environment's, the job's, its parameters, the secrets,
-    ours. A parameter that is no text arrives as JSON."""
+    """Later ones win: the machine's, the environment's, the compatible contract's, the job's, its
+    parameters, the secrets, ours. A parameter that is no text arrives as JSON."""
     directory = Path(spec.directory)
     return {
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
+        **spec.compatible,
+        "SATURN_TOKEN": secrets.variables.get("RUNHOOK_TOKEN", ""),
         **lasting_variables(spec, environment, server),
         **{name: _text(value) for name, value in spec.parameters.items()},
         **secrets.attached,
@@ -40,6 +42,8 @@ def work_variables(
         "RUNHOOK_SCHEDULED_FOR": spec.scheduled_for or "",
         "RUNHOOK_RESULT": str(result_value_path(directory)),
         "RUNHOOK_ARTIFACTS": str(directory / "artifacts"),
+        "RUNHOOK_RANK": "0",
+        "RUNHOOK_SCALE": str(spec.at_once),
     }
 
 
@@ -58,6 +62,11 @@ def lasting_variables(
         **environment,
         **spec.variables,
     }
+
+
+def ranked(variables: Mapping[str, str], rank: int) -> dict[str, str]:
+    """The variables of one of several commands."""
+    return {**variables, "RUNHOOK_RANK": str(rank), "SATURN_JOB_RANK": str(rank)}
 
 
 def result_value_path(directory: Path) -> Path:

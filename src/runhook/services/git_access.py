@@ -15,7 +15,7 @@ from runhook.errors import Conflict, Invalid, NotFound
 from runhook.keys import Keys
 from runhook.model import host_key
 from runhook.model.access import Caller
-from runhook.model.git_access import GitCredentialInfo, KnownHost, NewCredential
+from runhook.model.git_access import ANY_SSH, GitCredentialInfo, KnownHost, NewCredential
 from runhook.model.host_key import HostKey
 from runhook.model.place import Place, place_of
 from runhook.ring import Ring
@@ -61,7 +61,7 @@ def seal_credential(
         created_at=now,
     )
     secret = pair.private if pair else new.value or ""
-    return SealedCredential(info, keys.encrypt(secret, _context(info)))
+    return SealedCredential(info, keys.encrypt(secret, context_of(info)))
 
 
 def _key_pair(new: NewCredential) -> ssh_keys.KeyPair:
@@ -74,7 +74,7 @@ def _key_pair(new: NewCredential) -> ssh_keys.KeyPair:
         raise Invalid("cannot use this key", details={"value": str(error)}) from None
 
 
-def _context(info: GitCredentialInfo) -> str:
+def context_of(info: GitCredentialInfo) -> str:
     """What the encryption is bound to: a secret moved to another row, or a row that was made to
     point at another host, cannot be opened."""
     bound = [info.id, info.owner, info.name, info.kind, info.url_prefix, info.username]
@@ -96,6 +96,33 @@ def add_credential(tx: Transaction, caller: Caller, new: SealedCredential) -> Gi
         )
     _record_credential(tx, caller, "added", info, info.created_at)
     return info
+
+
+def record_change(
+    tx: Transaction,
+    caller: Caller,
+    before: GitCredentialInfo,
+    after: GitCredentialInfo,
+    now: datetime,
+) -> None:
+    """Write down that a credential was changed; that its secret was, is not told apart."""
+    audit.record(
+        tx,
+        caller,
+        "git-credential.changed",
+        now,
+        kind="git-credential",
+        id=after.id,
+        name=after.name,
+        owner=after.owner,
+        before=_told(before),
+        after=_told(after),
+    )
+
+
+def _told(info: GitCredentialInfo) -> dict[str, Any]:
+    names = ("name", "kind", "url_prefix", "username", "public_key")
+    return {name: getattr(info, name) for name in names}
 
 
 def _record_credential(
@@ -139,14 +166,30 @@ def credentials_for(
 ) -> dict[str, tuple[str, GitCredential]]:
     """For each URL that one of the owner's credentials opens: its id, and what opens it.
 
-    The longest matching prefix is taken, of equal ones the newest. RunhookError if a secret cannot
-    be decrypted.
+    `openers` says which. RunhookError if a secret cannot be decrypted.
     """
     if not urls:
         return {}
-    known = git.list_credentials(tx, [owner])
-    chosen = {url: info for url in urls if (info := _best(known, url))}
+    chosen = openers(tx, owner, urls)
     return {url: (info.id, _opened(tx, keys, info)) for url, info in chosen.items()}
+
+
+def openers(tx: Transaction, owner: str, urls: Sequence[str]) -> dict[str, GitCredentialInfo]:
+    """For each URL that one of the owner's credentials opens: which.
+
+    The longest matching prefix is taken, of equal ones the newest; for ssh, if there is none, the
+    owner's default key.
+    """
+    known = git.list_credentials(tx, [owner])
+    return {url: info for url in urls if (info := _best(known, url) or _default(known, url))}
+
+
+def _default(known: Sequence[GitCredentialInfo], url: str) -> GitCredentialInfo | None:
+    place = _place(url)
+    if place is None or place.scheme != "ssh":
+        return None
+    fitting = [info for info in known if info.url_prefix == ANY_SSH and info.kind == "ssh_key"]
+    return max(fitting, key=lambda info: (info.created_at, info.id), default=None)
 
 
 def _best(known: Sequence[GitCredentialInfo], url: str) -> GitCredentialInfo | None:
@@ -170,7 +213,7 @@ def _place(address: str) -> Place | None:
 
 
 def _opened(tx: Transaction, keys: Keys, info: GitCredentialInfo) -> GitCredential:
-    secret = keys.decrypt(git.sealed_secret(tx, info.id), _context(info))
+    secret = keys.decrypt(git.sealed_secret(tx, info.id), context_of(info))
     return GitCredential(info.kind, info.username, secret)
 
 
@@ -178,8 +221,8 @@ def reseal(tx: Transaction, ring: Ring) -> int:
     """Encrypt every credential anew, with the first key of the ring; how many there are."""
     known = git.list_credentials(tx, None)
     for info in known:
-        secret = ring.decrypt(git.sealed_secret(tx, info.id), _context(info))
-        git.replace_sealed(tx, info.id, ring.encrypt(secret, _context(info)))
+        secret = ring.decrypt(git.sealed_secret(tx, info.id), context_of(info))
+        git.replace_sealed(tx, info.id, ring.encrypt(secret, context_of(info)))
     return len(known)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from runhook.errors import NotFound
+from runhook.errors import Invalid, NotFound
 from runhook.model.access import Caller, Group, Role
 from runhook.model.people import GroupChange, NewGroup
 from runhook.services import audit
@@ -51,6 +51,9 @@ def change(
 ) -> Group:
     """The group with another description; its name stays, since its things are known by it."""
     group = get(tx, caller, which, "members:write")
+    if wanted.groupname not in (None, group.name):
+        sentence = "names stay, since what belongs to a group is known by its own"
+        raise Invalid("cannot rename a group", details={"groupname": sentence})
     if wanted.description is None or wanted.description == group.description:
         return group
     people.describe_group(tx, group.id, wanted.description)

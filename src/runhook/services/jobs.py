@@ -169,12 +169,21 @@ def list_page(
     size: int,
     name: str = "",
     owner: str | None = None,
+    tag: tuple[str, str] | None = None,
     after: tuple[str, str] | None = None,
     before: tuple[str, str] | None = None,
+    descending: bool = False,
 ) -> list[Job]:
-    """Jobs that the caller sees, by name."""
+    """Jobs that the caller sees, by name; `tag` is a (key, value) that they have."""
     return jobs.list_jobs(
-        tx, size=size, owners=_owners(caller, owner), name=name, after=after, before=before
+        tx,
+        size=size,
+        owners=_owners(caller, owner),
+        name=name,
+        tag=tag,
+        after=after,
+        before=before,
+        descending=descending,
     )
 
 

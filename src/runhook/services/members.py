@@ -8,7 +8,7 @@ from runhook.model.access import Caller, Member, Role, User
 from runhook.model.people import Owner
 from runhook.services import audit
 from runhook.services.access import require, require_scope
-from runhook.store import people
+from runhook.store import identities, people
 from runhook.store.database import Transaction
 
 
@@ -62,6 +62,11 @@ def owners(tx: Transaction, caller: Caller) -> Sequence[Owner]:
         (Owner(each.name, each.kind, each.id, caller.role_on(each.name)) for each in found),
         key=lambda each: (each.name != caller.owner, each.name),
     )
+
+
+def owners_of(tx: Transaction, user: User) -> Sequence[Owner]:
+    """The same for somebody else, for a caller that has made sure of the right to it."""
+    return owners(tx, user.caller(identities.roles_of(tx, user.id)))
 
 
 def require_owner(tx: Transaction, caller: Caller, owner: str) -> None:

@@ -52,7 +52,8 @@ def checked_parameters(
     )
     if sum(sizes.values()) > LARGEST_WHOLE:
         raise Invalid(f"cannot start with more than {LARGEST_WHOLE} bytes of parameters")
-    if len(filled_in(spec.command or "", values).encode()) > LONGEST_LINE:
+    lines = {filled_in(line, values) for line in spec.commands}
+    if any(len(line.encode()) > LONGEST_LINE for line in lines):
         raise Invalid(f"cannot start a command line of more than {LONGEST_LINE} bytes")
     return values
 

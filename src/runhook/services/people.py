@@ -7,7 +7,7 @@ Of one's own account `services.identities` and `services.sessions` know; signing
 from datetime import datetime, timedelta
 from typing import Any
 
-from runhook.errors import Conflict, NotFound
+from runhook.errors import Conflict, Invalid, NotFound
 from runhook.keys import Keys
 from runhook.model.access import Caller, User
 from runhook.model.people import NewPerson, OwnChange, PersonChange
@@ -27,6 +27,11 @@ def list_all(
     """Accounts by name, with when they were made; `name` and `email` are parts of those wanted."""
     require_admin(caller, "users:read")
     return people.list_users(tx, name=name, email=email)
+
+
+def require_listing(caller: Caller) -> None:
+    """Raise unless the caller may look at everybody's accounts."""
+    require_admin(caller, "users:read")
 
 
 def get(tx: Transaction, caller: Caller, who: str, action: str = "users:read") -> User:
@@ -83,6 +88,7 @@ def change(tx: Transaction, caller: Caller, who: str, wanted: PersonChange, now:
     """
     people.lock_people(tx)
     user = get(tx, caller, who, "users:write")
+    _require_same_name(user, wanted.username)
     given = {
         "email": wanted.email,
         "full_name": wanted.full_name,
@@ -104,9 +110,16 @@ def change_own(tx: Transaction, caller: Caller, wanted: OwnChange, now: datetime
     user = identities.get_user(tx, caller.user_id)
     if user is None:
         raise NotFound("there is no such account any more")
+    _require_same_name(user, wanted.username)
     given = {"email": wanted.email, "full_name": wanted.full_name}
     changes = {n: v for n, v in given.items() if v is not None and v != getattr(user, n)}
     return _put(tx, caller, user, changes, now)
+
+
+def _require_same_name(user: User, name: str | None) -> None:
+    if name not in (None, user.name):
+        sentence = "names stay, since what belongs to somebody is known by theirs"
+        raise Invalid("cannot rename an account", details={"username": sentence})
 
 
 def _put(

@@ -1,7 +1,7 @@
 """Starting, cancelling and looking at runs. Every trigger reaches `start`."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -183,6 +183,14 @@ def again(tx: Transaction, keys: Keys, caller: Caller, run_id: str, now: datetim
     values = {name: value for name, value in given.items() if name in kept}
     request = StartRequest(Trigger.WEB, values, scheduled_for=before.scheduled_for)
     return start(tx, caller, job.id, request, now, keys)
+
+
+def restart(
+    tx: Transaction, caller: Caller, job_id: str, request: StartRequest, now: datetime
+) -> Run:
+    """Cancel every active run of the job and queue a new one, which begins once they are gone."""
+    get_job(tx, caller, job_id, "runs:cancel")
+    return start(tx, caller, job_id, replace(request, overlap=Overlap.REPLACE), now)
 
 
 def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:

@@ -132,6 +132,7 @@ def list_page(
     access: str | None = None,
     after: tuple[str, str] | None = None,
     before: tuple[str, str] | None = None,
+    descending: bool = False,
 ) -> list[SecretInfo]:
     """The secrets that the caller sees, by name: those of visible owners, and those for the whole
     organisation."""
@@ -145,6 +146,7 @@ def list_page(
         access=access,
         after=after,
         before=before,
+        descending=descending,
     )
 
 

@@ -1,6 +1,6 @@
 """What belongs to one server and is fixed from its start: places, addresses, and who does what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from runhook.bus import Bus
 from runhook.disk import DiskGuard
 from runhook.hosts import Hosts
 from runhook.keys import Keys
+from runhook.model.size import InstanceSize
 from runhook.runner.spec import IsolationSpec, Places, WarmSpec
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
@@ -21,7 +22,7 @@ class Site:
     """What all attempts of this server share: where they stand, and the tools' settings.
 
     `grace` is in seconds; `hint_socket` hears of news from runners; `url` is where the API is;
-    `isolation` is how far runs are kept apart here.
+    `isolation` is how far runs are kept apart here; `sizes` is what instance types mean.
     """
 
     attempts: Path
@@ -33,6 +34,7 @@ class Site:
     isolation: IsolationSpec = field(default_factory=IsolationSpec)
     warm: WarmSpec | None = None
     """What warm starts may take on this server; None where there are none."""
+    sizes: Mapping[str, InstanceSize] = field(default_factory=dict)
 
     def directory(self, attempt_id: str) -> Path:
         """The attempt's directory. Two levels, since a directory of a million entries is slow."""

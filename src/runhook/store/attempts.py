@@ -1,5 +1,6 @@
 """Rows of attempts, from the claim of a queued run to the end of the try."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -99,6 +100,17 @@ def list_attempts(tx: Transaction, run_id: str) -> list[Attempt]:
     """The attempts of a run, first to last."""
     statement = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.number)
     return [attempt_of(row) for row in tx.execute(statement)]
+
+
+def attempts_of_runs(tx: Transaction, run_ids: Collection[str]) -> dict[str, list[Attempt]]:
+    """The attempts of each of some runs, first to last."""
+    if not run_ids:
+        return {}
+    statement = select(attempts).where(attempts.c.run_id.in_(run_ids)).order_by(attempts.c.number)
+    found: dict[str, list[Attempt]] = {}
+    for row in tx.execute(statement):
+        found.setdefault(row.run_id, []).append(attempt_of(row))
+    return found
 
 
 def attempt_of(row: Row[Any]) -> Attempt:

@@ -40,6 +40,12 @@ def sealed_secret(tx: Transaction, credential_id: str) -> bytes:
     return bytes(tx.execute(statement).scalar_one())
 
 
+def update_credential(tx: Transaction, info: GitCredentialInfo, sealed: bytes) -> None:
+    """The row of that id, as `info` and `sealed` say. Its name must be free."""
+    statement = update(git_credentials).where(git_credentials.c.id == info.id)
+    tx.execute(statement.values(**vars(info), secret=sealed))
+
+
 def replace_sealed(tx: Transaction, credential_id: str, sealed: bytes) -> None:
     """Keep the secret part of a credential as it was encrypted anew."""
     statement = update(git_credentials).where(git_credentials.c.id == credential_id)

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, and_, cast, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Text, and_, cast, delete, func, insert, select, update
 
 from runhook.bus import CREDENTIALS
 from runhook.model.job import Job, JobSpec
 from runhook.model.schedule import Schedule
 from runhook.store.database import Transaction
+from runhook.store.pages import in_page
 from runhook.store.tables import job_versions, jobs, new_id, schedules, triggers
 
 
@@ -183,26 +184,23 @@ def list_jobs(
     size: int,
     owners: Collection[str] | None = None,
     name: str = "",
+    tag: tuple[str, str] | None = None,
     after: tuple[str, str] | None = None,
     before: tuple[str, str] | None = None,
+    descending: bool = False,
 ) -> list[Job]:
-    """By name. `name` is part of the names wanted, letter case ignored; `after` and `before` are
-    (name, id) of the job at the edge of a page."""
+    """By name. `name` is part of the names wanted, letter case ignored; `tag` is a (key, value)
+    that they have, the key without quotes and backslashes; `after` and `before` are (name, id) of
+    the job at the edge of a page."""
     statement = select(jobs).where(jobs.c.deleted_at.is_(None))
     if owners is not None:
         statement = statement.where(jobs.c.owner.in_(owners))
     if name:
         statement = statement.where(jobs.c.name.icontains(name, autoescape=True))
-    if after:
-        later = and_(jobs.c.name == after[0], jobs.c.id > after[1])
-        statement = statement.where(or_(jobs.c.name > after[0], later))
-    if before:
-        earlier = and_(jobs.c.name == before[0], jobs.c.id < before[1])
-        statement = statement.where(or_(jobs.c.name < before[0], earlier))
-        statement = statement.order_by(jobs.c.name.desc(), jobs.c.id.desc())
-    else:
-        statement = statement.order_by(jobs.c.name, jobs.c.id)
-    found = [_job_of(row) for row in tx.execute(statement.limit(size))]
+    if tag:
+        statement = statement.where(jobs.c.spec["tags"][tag[0]].as_string() == tag[1])
+    page = in_page((jobs.c.name, jobs.c.id), after, before, descending)
+    found = [_job_of(row) for row in tx.execute(page(statement).limit(size))]
     return found[::-1] if before else found
 
 

@@ -168,6 +168,23 @@ def owners_named(tx: Transaction, names: Collection[str]) -> dict[str, Owner]:
     return {row.owner: Owner(row.owner, row.kind, row.id) for row in rows if row.owner in names}
 
 
+def first_account_at(tx: Transaction) -> datetime:
+    """When the oldest account was made: a server that answers has one."""
+    at = tx.execute(select(func.min(users.c.created_at))).scalar_one()
+    assert isinstance(at, datetime)
+    return at
+
+
+def all_owners(tx: Transaction) -> list[Owner]:
+    """Every person and group, by name."""
+    found = union_all(
+        select(users.c.owner, literal("user").label("kind"), users.c.id),
+        select(groups.c.owner, literal("group").label("kind"), groups.c.id),
+    )
+    rows = tx.execute(found)
+    return sorted((Owner(row.owner, row.kind, row.id) for row in rows), key=lambda each: each.name)
+
+
 def holdings(tx: Transaction, owner: str) -> dict[str, int]:
     """How many things of each kind an owner has; kinds without any are left out."""
     counts = {

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, or_, select, update
+from sqlalchemy import Row, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runhook.model.secret import SecretInfo
 from runhook.store.database import Transaction
+from runhook.store.pages import in_page
 from runhook.store.tables import secrets
 
 
@@ -51,6 +52,7 @@ def list_secrets(
     access: str | None = None,
     after: tuple[str, str] | None = None,
     before: tuple[str, str] | None = None,
+    descending: bool = False,
 ) -> list[SecretInfo]:
     """By name: those of `owners` (None: of all), and those for the whole organisation.
 
@@ -66,22 +68,9 @@ def list_secrets(
         statement = statement.where(secrets.c.access == access)
     if name:
         statement = statement.where(secrets.c.name.icontains(name, autoescape=True))
-    rows = tx.execute(_page(statement, after, before).limit(size)).all()
-    found = [_info_of(row) for row in rows]
+    page = in_page((secrets.c.name, secrets.c.id), after, before, descending)
+    found = [_info_of(row) for row in tx.execute(page(statement).limit(size))]
     return found[::-1] if before else found
-
-
-def _page(
-    statement: Select[Any], after: tuple[str, str] | None, before: tuple[str, str] | None
-) -> Select[Any]:
-    name, identity = secrets.c.name, secrets.c.id
-    if before:
-        earlier = or_(name < before[0], and_(name == before[0], identity < before[1]))
-        return statement.where(earlier).order_by(name.desc(), identity.desc())
-    if after:
-        later = or_(name > after[0], and_(name == after[0], identity > after[1]))
-        statement = statement.where(later)
-    return statement.order_by(name, identity)
 
 
 def sealed_value(tx: Transaction, secret_id: str) -> bytes:

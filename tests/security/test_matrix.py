@@ -23,7 +23,8 @@ NAMED_IN_BODY = {
 }
 """Calls without a thing in their address that say in the body whose the new one is to be."""
 LISTS = {"/api/jobs", "/api/runs", "/api/recipes", "/api/groups", "/api/git/credentials",
-         "/api/git/hosts", "/api/secrets", "/api/audit", "/api/audit/export", "/api/active/pods"}  # fmt: skip
+         "/api/git/hosts", "/api/secrets", "/api/audit", "/api/audit/export",
+         "/api/active/pods"}  # fmt: skip
 """Whoever may look at anything may list what that is; what is in the lists is tested below."""
 MAY_BE_EMPTY = {
     *("/api/runs/{run_id}/result", "/api/runs/{run_id}/notebook"),

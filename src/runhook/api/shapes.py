@@ -19,7 +19,7 @@ from runhook.store.sessions import Session
 
 RULES = (
     "limits overlap max_running max_queued pool priority queue_timeout retry retention triggers "
-    "secrets"
+    "secrets config_files"
 ).split()
 """Fields of a definition that stand in a job object as they were given."""
 DEFAULT_WORKING_DIRECTORY = "/home/jovyan/workspace"

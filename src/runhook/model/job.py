@@ -23,6 +23,7 @@ from pydantic import (
 
 from runhook.model import command_line
 from runhook.model.commands import as_text, listed
+from runhook.model.config_file import ConfigFile, check_files
 from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
 from runhook.model.filling import check_fillings
@@ -81,6 +82,9 @@ class JobSpec(BaseModel):
     )
     working_directory: Path | None = Field(default=None, description="Where a command runs.")
     environment_variables: dict[str, str] | None = None
+    config_files: dict[str, ConfigFile] | None = Field(
+        default=None, description="Files below the run's home, by their path there."
+    )
     start_script: Text | None = Field(default=None, description="Bash, before the command.")
     secrets: list[SecretAttachment] | None = Field(
         default=None, max_length=32, description="Secrets the run gets as variables or files."
@@ -197,6 +201,8 @@ class JobSpec(BaseModel):
         taken = dict.fromkeys(self.parameters or {}, "parameters")
         taken |= dict.fromkeys(self.environment_variables or {}, "environment_variables")
         check_attachments(self.secrets or [], taken)
+        files = [each.path for each in self.secrets or [] if each.is_file]
+        check_files(self.config_files or {}, files)
         return self
 
     @model_validator(mode="after")

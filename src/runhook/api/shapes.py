@@ -183,7 +183,7 @@ def job_json(server: Server, view: JobView) -> dict[str, Any]:
         **{name: given.get(name) for name in RULES},
         "schedules": [schedule_json(armed) for armed in view.schedules],
         "next_fire_at": instant(view.next_fire_at),
-        "warnings": spec.not_offered(),
+        "warnings": spec.not_offered(server.site.sizes),
     }
 
 
@@ -284,7 +284,7 @@ def recipe_json(
         "type": "job",
         "spec": {"instance_type": "", **job.spec.recipe_spec(), "owner": job.owner},
         "state": {"id": job.id, "status": job_status(view), "url": job_url(server, job.id)},
-        "warnings": [*notes, *job.spec.not_offered()],
+        "warnings": [*notes, *job.spec.not_offered(server.site.sizes)],
     }
     if action:
         recipe["state"]["action"] = action

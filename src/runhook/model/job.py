@@ -261,13 +261,13 @@ class JobSpec(BaseModel):
 
     @property
     def instances(self) -> int:
-        """How many commands of a run stand beside each other at most."""
-        return self.scale or 1
+        """How many commands of a run stand beside each other at most; a notebook is alone."""
+        return (self.scale or 1) if self.command else 1
 
     @property
     def commands(self) -> list[str]:
         """The lines that a run executes, in the order of their ranks: those of a list, or the one
-        line as often as `scale` says. None if it is a notebook."""
+        line as often as `scale` says; none of a notebook."""
         if not self.command:
             return []
         return listed(self.command) or [self.command] * self.instances
@@ -323,7 +323,7 @@ class JobSpec(BaseModel):
         kept = {
             "image": self.image,
             "instance_type": self.instance_type and self.instance_type not in sizes,
-            "scale": self.notebook and self.instances > 1,
+            "scale": self.notebook and (self.scale or 1) > 1,
             "use_spot_instance": self.use_spot_instance,
             "start_dind": self.start_dind,
             "dask_cluster": self.dask_cluster,

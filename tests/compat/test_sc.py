@@ -172,6 +172,16 @@ def test_start_pods_and_logs_of_a_run_that_lives_and_has_ended(
     assert sc.done("logs", "job", "sc-live", "--source", "live").out == "\n"
 
 
+def test_of_runs_that_ended_in_the_same_second_the_latest_is_shown(
+    sc: Sc, shared_api: Api, tmp_path: Path
+) -> None:
+    sc.done("apply", written(tmp_path, "sc-quick", "echo $SATURN_JOB_RUN"))
+    job = id_of(shared_api, "sc-quick")
+    for _ in range(3):
+        run = shared_api.finished(shared_api.start(job)["id"])
+        assert f"sc-quick-{run['id']}\n" in sc.done("logs", "job", "sc-quick").out
+
+
 def test_the_pod_of_another_job_is_not_shown(sc: Sc, shared_api: Api, tmp_path: Path) -> None:
     for name in ("sc-mine", "sc-other"):
         sc.done("apply", written(tmp_path, name), "--start")

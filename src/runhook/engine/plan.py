@@ -12,6 +12,7 @@ from runhook.model.limits import Limits
 from runhook.model.pod import run_name
 from runhook.model.quantity import byte_count, seconds
 from runhook.model.run import Attempt, Run
+from runhook.model.secret import home_path
 from runhook.model.size import InstanceSize
 from runhook.model.source import Repository, workspace_path
 from runhook.runner.spec import (
@@ -118,6 +119,10 @@ def run_spec(
         isolation=replace(site.isolation, network=spec.network is not False),
         warm=_warm(spec, site, run),
         hold=60 * (spec.hold_failed_kernel or 0),
+        files={
+            home_path(name): (file.content, file.bits)
+            for name, file in (spec.config_files or {}).items()
+        },
         compatible=_compatible(spec, job_name, owner, site, run),
     )
 

@@ -75,6 +75,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         before=before,
         rules=rules_of(view.job.spec),
         progress=await ask.progress(found if view.job.spec.notebook else ()),
+        sizes=ask.server.site.sizes,
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         start_url=start_url,
         known=known,

@@ -133,9 +133,9 @@ def test_nothing_moves_for_those_who_do_not_want_it(reader: Visitor, world: Worl
     page = reader.page
     page.emulate_media(reduced_motion="reduce")
     reader.go("/dash")
-    moving = "document.getAnimations().length"
+    moving = "document.getElementById('moving').getAnimations({ subtree: true }).length"
     page.evaluate("document.body.insertAdjacentHTML('beforeend', STATE)".replace(
-        "STATE", "'<span class=\"state running\">running</span>'"))  # fmt: skip
+        "STATE", "'<span id=\"moving\" class=\"state running\">running</span>'"))  # fmt: skip
     assert page.evaluate(moving) == 0
     page.emulate_media(reduced_motion="no-preference")
     assert page.evaluate(moving) == 1

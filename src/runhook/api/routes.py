@@ -18,6 +18,7 @@ from runhook.api import (
     git,
     hooks,
     jobs,
+    log,
     meta,
     people,
     recipes,
@@ -244,6 +245,7 @@ ROUTES: tuple[Route, ...] = (
     *secrets.ROUTES,
     *contracts.ROUTES,
     *results.ROUTES,
+    *log.ROUTES,
 )
 
 

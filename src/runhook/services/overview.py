@@ -69,21 +69,27 @@ def load(tx: Transaction, caller: Caller, now: datetime) -> Load:
     owners = visible_owners(caller, "runs:read")
     since = now - DAY
     found = overview.spans(tx, owners, since, MOST_RUNS)
-    slots = int(DAY / SLOT)
-    waiting, alive = [0] * slots, [0] * slots
-    for span in found:
-        begun = span.started_at or span.finished_at or now
-        _count(waiting, since, span.created_at, begun)
-        if span.started_at:
-            _count(alive, since, span.started_at, span.finished_at or now)
-    return Load(since, waiting, alive, len(found) < MOST_RUNS)
+    waits = [(span.created_at, span.started_at or span.finished_at or now) for span in found]
+    lives = [(span.started_at, span.finished_at or now) for span in found if span.started_at]
+    whole = len(found) < MOST_RUNS
+    return Load(since, at_a_time(waits, since), at_a_time(lives, since), whole)
 
 
-def _count(slots: list[int], since: datetime, begin: datetime, end: datetime) -> None:
-    """One more in each slot that it touches."""
-    first, last = int((begin - since) / SLOT), int((end - since) / SLOT)
-    for slot in range(max(0, first), min(len(slots) - 1, last) + 1):
-        slots[slot] += 1
+def at_a_time(intervals: Sequence[tuple[datetime, datetime]], since: datetime) -> list[int]:
+    """How many of the intervals overlap at most, in each slot of the day from `since` on. One that
+    ends when another begins does not overlap it."""
+    steps = sorted(step for begin, end in intervals for step in ((begin, 1), (end, -1)))
+    most, present, place = [], 0, 0
+    for slot in range(int(DAY / SLOT)):
+        begin, end = since + slot * SLOT, since + (slot + 1) * SLOT
+        while place < len(steps) and steps[place][0] <= begin:
+            present, place = present + steps[place][1], place + 1
+        highest = present
+        while place < len(steps) and steps[place][0] < end:
+            present, place = present + steps[place][1], place + 1
+            highest = max(highest, present)
+        most.append(highest)
+    return most
 
 
 def cancel_many(tx: Transaction, caller: Caller, run_ids: Sequence[str], now: datetime) -> None:

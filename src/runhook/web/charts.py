@@ -49,7 +49,10 @@ def durations(found: Sequence[Run], now: datetime) -> Markup:
     label = (
         f"Durations of the last {len(ran)} runs, at most {seconds(max(took))}, {failed} not good"
     )
-    frame = '<svg class="durations" viewBox="0 0 {} {}" role="group" aria-label="{}">{}</svg>'
+    frame = (
+        '<svg class="durations" viewBox="0 0 {} {}" preserveAspectRatio="none" role="group" '
+        'aria-label="{}">{}</svg>'
+    )
     inside = Markup("".join(bars))  # noqa: S704  every shape is escaped where it is made
     return Markup(frame).format(WIDTH, HEIGHT, label, inside)  # noqa: S704  a literal
 

@@ -65,6 +65,10 @@ class Cast:
             name=name, owner=owner, command="true", schedule="@yearly", parameters={"x": 1}
         )
 
+    def _other_id(self, owner: str) -> str:
+        """Another run to compare with: the very same will do."""
+        return self.thing("run_id", owner)
+
     def _run_id(self, owner: str) -> str:
         run = self.admin.start(self._job_id(owner))["id"]
         self.admin.finished(run)

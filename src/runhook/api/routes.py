@@ -14,6 +14,7 @@ from starlette.routing import Route as Path
 
 from runhook.api import (
     audit,
+    comparisons,
     contracts,
     git,
     hooks,
@@ -247,6 +248,7 @@ ROUTES: tuple[Route, ...] = (
     *contracts.ROUTES,
     *results.ROUTES,
     *replays.ROUTES,
+    *comparisons.ROUTES,
     *inspections.ROUTES,
 )
 

@@ -15,6 +15,7 @@ from runhook.services.site import Server
 from runhook.web import (
     account,
     audit,
+    compare,
     git,
     jobs,
     people,
@@ -56,6 +57,8 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("POST", f"{JOB}/delete", "jobs:write", jobs.delete),
     ("GET", RUN, "runs:read", runs.run_page),
     ("GET", f"{RUN}/live", "runs:read", stream.live_run),
+    ("GET", f"{RUN}/compare", "runs:read", compare.choose),
+    ("GET", f"{RUN}/compare/{{other_id}}", "runs:read", compare.compare_page),
     ("POST", f"{RUN}/cancel", "runs:cancel", runs.cancel),
     ("POST", f"{RUN}/again", "jobs:start", runs.again),
     ("POST", f"{RUN}/replay", "jobs:start", reproduce.replay),

@@ -16,7 +16,7 @@ from runhook import keyfile
 from runhook.model.access import Caller
 from runhook.places import sole_server
 from runhook.ring import Ring, Source
-from runhook.services import audit, git_access, secrets
+from runhook.services import audit, git_access, run_secrets, secrets
 from runhook.store import sealed
 from runhook.store.database import Database, Transaction
 
@@ -53,6 +53,7 @@ async def rotate(source: Source, data: Path, database: Database, now: datetime) 
 
 def _reseal(tx: Transaction, ring: Ring, now: datetime) -> int:
     count = git_access.reseal(tx, ring) + secrets.reseal(tx, ring)
+    count += run_secrets.reseal(tx, ring)
     identity = ring.ids[0].hex()
     audit.record(tx, OPERATOR, "key.rotated", now, kind="key", id=identity, name="secrets")
     return count

@@ -166,6 +166,7 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("PUT", "/api/recipes"): Case("job.created", body={"type": "job", "spec": SPEC}),
     ("POST", "/api/runs/{run_id}/cancel"): Case("run.cancelled", World.waiting),
+    ("POST", "/api/runs/{run_id}/replay"): Case("run.started", World.finished),
     ("POST", "/api/runs/{run_id}/pin"): Case("run.pinned", World.finished),
     ("POST", "/api/runs/{run_id}/unpin"): Case("run.unpinned", World.pinned),
     ("POST", "/api/git/credentials"): Case("git-credential.added", body=CREDENTIAL),
@@ -235,6 +236,7 @@ UNRECORDED = {
         "POST",
         "/api/git/hosts/{host_id}/confirm",
     ): "needs a key that an ssh host showed to a runner: tests/services/test_git_access.py",
+    ("POST", "/api/repositories/inspect"): "needs a repository: tests/api/test_inspections.py",
 }
 """Changing routes whose entry is looked for elsewhere, or that rightly leave none, and why."""
 

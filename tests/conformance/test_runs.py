@@ -9,14 +9,15 @@ from runhook.model.access import Caller, User
 from runhook.model.job import Job
 from runhook.model.people import PersonChange
 from runhook.model.run import Trigger
-from runhook.services import jobs, people, run_tokens, runs
+from runhook.ring import Ring
+from runhook.services import jobs, people, run_secrets, run_tokens, runs
 from runhook.services.runs import StartRequest
 from runhook.store import attempts, identities
 from runhook.store.database import Database
 from tests.conformance.conftest import NOON
 
 pytestmark = pytest.mark.anyio
-KEYS = Keys(b"k" * 32)
+KEYS = Keys(b"k" * 32, Ring(b"r" * 32))
 ROOT = Caller("b" * 32, "root", "main/root", admin=True)
 ADA = Caller("c" * 32, "ada", "main/ada", admin=True)
 
@@ -35,11 +36,13 @@ async def test_running_again_uncovers_no_value_that_was_secret(
     size = {"default": 1}
     job = await saved(database, parameters={"key": secret, "size": size})
     given = StartRequest(Trigger.API, {"key": "hunter-two", "size": 2})
-    first = await database.write(lambda tx: runs.start(tx, ROOT, job.id, given, NOON))
+    first = await database.write(lambda tx: runs.start(tx, ROOT, job.id, given, NOON, KEYS))
     key = secret if secret_now else plain
     await saved(database, parameters={"key": key, "size": size})
-    again = await database.write(lambda tx: runs.again(tx, ROOT, first.id, NOON))
-    assert again.parameters == {"key": "hunter-two" if secret_now else "none", "size": 2}
+    again = await database.write(lambda tx: runs.again(tx, KEYS, ROOT, first.id, NOON))
+    opened = await database.read(lambda tx: run_secrets.opened(tx, KEYS, again))
+    assert opened == {"key": "hunter-two" if secret_now else "none", "size": 2}
+    assert "hunter-two" not in f"{first.parameters} {again.parameters}"
     assert "hunter-two" not in str(again.shown_parameters)
 
 

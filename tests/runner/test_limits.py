@@ -82,7 +82,7 @@ async def test_without_control_groups_memory_and_processes_are_watched(
     become_subreaper()  # servers of other tests are none of these processes
     children = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")
     try:
-        hungry = Bounds(LimitsSpec(memory=1, cpu=2), tmp_path)
+        hungry = Bounds(LimitsSpec(memory=1, cpus=2), tmp_path)
         many = Bounds(LimitsSpec(processes=1), tmp_path)
         await_child = hungry.exceeded()
         assert await_child and await_child.startswith("out of memory: used ")

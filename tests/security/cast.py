@@ -65,6 +65,10 @@ class Cast:
             name=name, owner=owner, command="true", schedule="@yearly", parameters={"x": 1}
         )
 
+    def _other_id(self, owner: str) -> str:
+        """Another run to compare with: the very same will do."""
+        return self.thing("run_id", owner)
+
     def _run_id(self, owner: str) -> str:
         run = self.admin.start(self._job_id(owner))["id"]
         self.admin.finished(run)
@@ -143,6 +147,7 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/git/credentials"): credential(owner),
         ("POST", "/api/git/hosts"): {"line": f"h{new}.example.org ssh-ed25519 {HOST_KEY}"},
         ("POST", "/api/secrets"): secret(owner),
+        ("POST", "/api/repositories/inspect"): {"url": "file:///none/such.git", "owner": owner},
         ("PATCH", "/api/secrets/{secret_id}"): {"value": "another long value"},
         ("POST", "/api/jobs/{job_id}/secrets"): {
             "location": "X",

@@ -19,7 +19,7 @@ OWN_ONLY = ("/api/user", "/api/tokens")
 """Below these everything is the caller's own, whatever the action."""
 NAMED_IN_BODY = {
     *(("POST", "/api/jobs"), ("PUT", "/api/recipes"), ("POST", "/api/git/credentials")),
-    ("POST", "/api/secrets"),
+    *(("POST", "/api/secrets"), ("POST", "/api/repositories/inspect")),
 }
 """Calls without a thing in their address that say in the body whose the new one is to be."""
 LISTS = {"/api/jobs", "/api/runs", "/api/recipes", "/api/groups", "/api/git/credentials",

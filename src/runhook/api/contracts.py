@@ -4,36 +4,53 @@ from typing import Any
 
 from starlette.responses import Response
 
-from runhook import __version__
+from runhook import __version__, inquiry
 from runhook.api.call import Call, Json, Route
 from runhook.api.document import ERROR, JOB, RUN, SECURITY
 from runhook.api.waiting import LONGEST_WAIT
+from runhook.errors import Unavailable
 from runhook.model.job import Job
-from runhook.services import jobs
+from runhook.model.known_contract import KnownContract
+from runhook.services import contracts, jobs
+from runhook.store.database import Transaction
 
 
 async def contract(call: Call) -> Response:
     """The parameters of a start, as JSON Schema (draft 2020-12)."""
-    job = await _job(call)
-    return Json(_schema(job), headers={"Content-Type": "application/schema+json"})
+    job, known = await _known(call)
+    schema = known.schema(job.name)
+    return Json(schema, headers={"Content-Type": "application/schema+json"})
 
 
 async def openapi(call: Call) -> Response:
     """The start of this job as an operation of its own, and what its answers look like."""
-    return Json(job_document(await _job(call), call.server.site.url))
+    job, known = await _known(call)
+    return Json(job_document(job, known, call.server.site.url))
 
 
-async def _job(call: Call) -> Job:
-    return await call.read(lambda tx: jobs.get(tx, call.caller, call.path("job_id")))
+async def _known(call: Call) -> tuple[Job, KnownContract]:
+    """The job and its contract; a notebook that nobody has looked into is looked into now."""
+    problem: str | None = None
+
+    def work(tx: Transaction) -> tuple[Job, KnownContract]:
+        job = jobs.get(tx, call.caller, call.path("job_id"))
+        return job, contracts.of_job(tx, job, problem)
+
+    job, known = await call.read(work)
+    if not contracts.is_unknown(known, job):
+        return job, known
+    try:
+        await inquiry.learn(call, job.id)
+    except Unavailable as error:
+        problem = error.message
+    return await call.read(work)
 
 
-def _schema(job: Job) -> dict[str, Any]:
-    return job.spec.contract.schema(job.name)
-
-
-def job_document(job: Job, url: str) -> dict[str, Any]:
+def job_document(job: Job, known: KnownContract, url: str) -> dict[str, Any]:
     """OpenAPI 3.1 with one operation, for generators of clients and forms."""
-    parameters = {name: value for name, value in _schema(job).items() if name != "$schema"}
+    parameters = {
+        name: value for name, value in known.schema(job.name).items() if name != "$schema"
+    }
     body = {
         "type": "object",
         "properties": {

@@ -13,6 +13,7 @@ from runhook.api.token_shapes import SCHEMAS as TOKENS
 from runhook.gate import is_public
 from runhook.model.access import Role
 from runhook.model.git_access import NewCredential
+from runhook.model.inspection import RepositoryQuestion
 from runhook.model.job import JobSpec
 from runhook.model.people import (
     GivenRole,
@@ -217,6 +218,7 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
     named = {"Error": ERROR, "Run": RUN, "Job": JOB, "Recipe": RECIPE, "JobSpec": spec}
     named["Audit"] = AUDIT
     named |= {"GitCredential": NewCredential.model_json_schema(), "HostKey": HOST_KEY}
+    named["RepositoryQuestion"] = RepositoryQuestion.model_json_schema()
     named["Backfill"] = Backfill.model_json_schema()
     named |= {"Secret": SECRET, "SecretAttachment": SECRET_ATTACHMENT}
     for name, model in SECRET_MODELS.items():

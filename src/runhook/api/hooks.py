@@ -32,7 +32,8 @@ async def receive(call: Call) -> Response:
         return Json({"started": False, "reason": wanted.ignored})
     call.server.site.capacity.require_room()
     address, values = address_of(call.request), wanted.parameters
-    run = await call.write(lambda tx: hooks.start(tx, job, hook, delivery, values, address))
+    keys = call.server.keys
+    run = await call.write(lambda tx: hooks.start(tx, job, hook, delivery, values, address, keys))
     return _started(call, run, wanted.notes)
 
 

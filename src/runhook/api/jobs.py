@@ -6,15 +6,18 @@ from typing import Any
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.responses import Response
 
+from runhook import inquiry
 from runhook.api import waiting
 from runhook.api.call import Call, Json, Page
 from runhook.api.fields import spec_values, with_changes
 from runhook.api.shapes import job_json, run_view_json, version_json
 from runhook.errors import Invalid
 from runhook.model.job import Job
+from runhook.model.known_contract import KnownContract
 from runhook.model.run import TERMINAL, Trigger
-from runhook.services import jobs, runs
+from runhook.services import contracts, jobs, runs
 from runhook.services.access import require_scope
+from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
 
@@ -55,6 +58,7 @@ async def create(call: Call) -> Response:
     spec = jobs.parse_spec(spec_values(await call.object()))
     require_possible(spec, call.server.site)
     job = await call.write(lambda tx: jobs.create(tx, call.caller, spec, call.now))
+    await inquiry.learn_soon(call, job.id)
     return await _answer(call, job, status=201)
 
 
@@ -73,7 +77,9 @@ async def change(call: Call) -> Response:
         require_possible(spec, call.server.site)
         return jobs.change(tx, call.caller, job.id, spec, call.now)
 
-    return await _answer(call, await call.write(work))
+    job = await call.write(work)
+    await inquiry.learn_soon(call, job.id)
+    return await _answer(call, job)
 
 
 async def delete(call: Call) -> Response:
@@ -100,11 +106,11 @@ async def start(call: Call) -> Response:
     request = _start_request(call, await call.object())
 
     def work(tx: Transaction) -> runs.Started:
-        run = runs.start(tx, call.caller, call.path("job_id"), request, call.now)
+        run = runs.start(tx, call.caller, call.path("job_id"), request, call.now, call.server.keys)
         return runs.started(tx, call.caller, run)
 
     call.server.site.capacity.require_room()
-    made = await call.write(work)
+    made = await inquiry.started(call, call.path("job_id"), lambda: call.write(work))
     if seconds is not None:
         return await _waited(call, made.run.run.id, seconds)
     answer = job_json(call.server, made.job)
@@ -169,5 +175,11 @@ async def _paused(call: Call, paused: bool) -> Response:
 
 
 async def _answer(call: Call, job: Job, status: int = 200) -> Response:
-    view = (await call.read(lambda tx: jobs.views(tx, [job], RECENT)))[0]
-    return Json(job_json(call.server, jobs.for_eyes(call.caller, view)), status_code=status)
+    def look(tx: Transaction) -> tuple[JobView, KnownContract]:
+        return jobs.views(tx, [job], RECENT)[0], contracts.of_job(tx, job)
+
+    view, known = await call.read(look)
+    answer = job_json(call.server, jobs.for_eyes(call.caller, view))
+    if call.caller.scoped("jobs:read", job.id):
+        answer |= {"contract": known.parameters_json(), "contract_from": known.about_notebook()}
+    return Json(answer, status_code=status)

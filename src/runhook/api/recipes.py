@@ -4,6 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from runhook import inquiry
 from runhook.api.call import Call, Json, Page
 from runhook.api.shapes import recipe_json
 from runhook.errors import Invalid, NotFound
@@ -25,7 +26,9 @@ async def apply(call: Call) -> Response:
         job, action = jobs.apply(tx, call.caller, spec, call.now)
         return recipe_json(call.server, jobs.views(tx, [job])[0], action)
 
-    return Json(await call.write(work), status_code=201)
+    recipe = await call.write(work)
+    await inquiry.learn_soon(call, recipe["state"]["id"])
+    return Json(recipe, status_code=201)
 
 
 def _spec_of(recipe: dict[str, Any]) -> JobSpec:

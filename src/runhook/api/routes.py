@@ -14,14 +14,17 @@ from starlette.routing import Route as Path
 
 from runhook.api import (
     audit,
+    comparisons,
     contracts,
     git,
     hooks,
+    inspections,
     jobs,
     log,
     meta,
     people,
     recipes,
+    replays,
     results,
     retention,
     run_tokens,
@@ -246,6 +249,9 @@ ROUTES: tuple[Route, ...] = (
     *contracts.ROUTES,
     *results.ROUTES,
     *log.ROUTES,
+    *replays.ROUTES,
+    *comparisons.ROUTES,
+    *inspections.ROUTES,
 )
 
 

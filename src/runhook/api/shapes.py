@@ -17,8 +17,8 @@ from runhook.store.jobs import ArmedSchedule, JobVersion
 from runhook.store.sessions import Session
 
 RULES = (
-    "limits overlap max_running max_queued pool priority queue_timeout retry retention triggers "
-    "secrets"
+    "artifacts limits overlap max_running max_queued pool priority queue_timeout retry retention "
+    "triggers secrets"
 ).split()
 """Fields of a definition that stand in a job object as they were given."""
 DEFAULT_WORKING_DIRECTORY = "/home/jovyan/workspace"
@@ -307,6 +307,7 @@ def run_json(server: Server, run: Run) -> dict[str, Any]:
         "priority": run.priority,
         "pool": run.pool,
         "caused_by": run.caused_by,
+        "replay_of": run.replay_of,
         "not_before_at": instant(run.not_before_at),
         "queue_expires_at": instant(run.queue_expires_at),
         "cancel_requested_at": instant(run.cancel_requested_at),

@@ -18,10 +18,10 @@ from runhook.runner.spec import (
     RunSpec,
     Secrets,
 )
-from runhook.services import git_access
+from runhook.services import git_access, run_secrets
 from runhook.services import secrets as attached
 from runhook.services.site import Site
-from runhook.store import jobs
+from runhook.store import jobs, locks
 from runhook.store.database import Transaction
 
 
@@ -52,11 +52,25 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
             "RUNHOOK_URL": site.url,
         },
         known_hosts=git_access.known_hosts_text(tx),
-        attached={**given.variables, **_secret_parameters(run)},
+        attached={**given.variables, **_secret_parameters(tx, keys, run)},
         files=given.files,
     )
     planned = run_spec(spec, job.name, job.owner, site, run, attempt, by_url)
+    if run.replay_of:
+        planned = _replayed(tx, planned, run)
     return Plan(planned, secrets, given.refusal)
+
+
+def _replayed(tx: Transaction, spec: RunSpec, run: Run) -> RunSpec:
+    """The same at the commits and with the packages of the run that is repeated."""
+    commits = {each.get("path"): each.get("commit") for each in run.commits}
+    repositories = [
+        replace(each, reference=commits.get(each.folder), reference_type="commit")
+        for each in spec.repositories
+    ]
+    lock = locks.get_lock(tx, run.lock_id) if run.lock_id else None
+    environment = replace(spec.environment, lock=lock)
+    return replace(spec, repositories=repositories, environment=environment)
 
 
 def run_spec(
@@ -92,8 +106,15 @@ def run_spec(
         grace=site.grace,
         hint_socket=site.hint_socket,
         owner=owner,
+        artifacts=spec.artifacts or [],
+        undeclared=_undeclared(spec, run),
         isolation=replace(site.isolation, network=spec.network is not False),
     )
+
+
+def _undeclared(spec: JobSpec, run: Run) -> list[str]:
+    """Parameters that the job does not declare: the notebook did when the run was started."""
+    return [name for name in run.parameters if name not in (spec.parameters or {})]
 
 
 def _open_parameters(run: Run) -> dict[str, Any]:
@@ -102,10 +123,11 @@ def _open_parameters(run: Run) -> dict[str, Any]:
     return {name: value for name, value in run.parameters.items() if name not in secret}
 
 
-def _secret_parameters(run: Run) -> dict[str, str]:
+def _secret_parameters(tx: Transaction, keys: Keys, run: Run) -> dict[str, str]:
     """The others, which travel as secrets do: beside the spec, to the work's variables."""
     secret = run.secret_parameters or ()
-    return {name: text_of(value) for name, value in run.parameters.items() if name in secret}
+    opened = run_secrets.opened(tx, keys, run) if secret else {}
+    return {name: text_of(value) for name, value in opened.items() if name in secret}
 
 
 def _repository(repository: Repository, credential: str | None) -> RepositorySpec:
@@ -135,7 +157,7 @@ def _limits(limits: Limits) -> LimitsSpec:
         time=None if limits.time is None else seconds(limits.time),
         steps={name: seconds(each) for name, each in (limits.steps or {}).items()},
         memory=memory,
-        cpu=limits.cpu,
+        cpus=limits.cpus,
         processes=limits.processes,
         output=output,
         disk=disk,

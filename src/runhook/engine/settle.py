@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from runhook.engine.sighting import Sighting
 from runhook.model.run import Attempt, Event, Run, RunState
 from runhook.runner.spec import Report, Result
-from runhook.services import git_access
+from runhook.services import contracts, git_access
 from runhook.services.outcomes import end_attempt
 from runhook.store import attempts, events, locks, runs
 from runhook.store.database import Transaction
@@ -45,13 +45,18 @@ def settle(
 
 def _note(tx: Transaction, attempt: Attempt, report: Report, now: datetime) -> None:
     at = datetime.fromtimestamp(report.at, UTC)
-    events.record(tx, Event(attempt.run_id, attempt.id, at, report.kind, report.data))
+    told = {name: each for name, each in report.data.items() if name != "cell"}
+    events.record(tx, Event(attempt.run_id, attempt.id, at, report.kind, told))
     match report.kind, report.data:
         case "step_started", {"step": "command" | "notebook"}:
             attempts.update_attempt(tx, attempt.id, state=RunState.RUNNING, started_at=at)
             runs.transition(tx, attempt.run_id, to=RunState.RUNNING, now=at, attempt_id=attempt.id)
         case "checked_out", {"url": str(), "path": str(), "commit": str()} as data:
             runs.add_commit(tx, attempt.run_id, data)
+        case "parameters_cell", data:
+            run = runs.get_run(tx, attempt.run_id)
+            if run:
+                contracts.note_run(tx, run, data, at)
         case "host_key_unknown", {"host": host, "keys": keys}:
             git_access.note_host_keys(tx, host, keys, now)
 

@@ -25,6 +25,7 @@ from runhook.model.environment import EnvironmentSpec, ExtraPackages
 from runhook.model.filling import check_fillings
 from runhook.model.limits import Limits
 from runhook.model.parameters import Contract
+from runhook.model.pattern import ArtifactPattern
 from runhook.model.policy import CONCURRENCY, Overlap, Retention, Retry
 from runhook.model.quantity import Duration
 from runhook.model.schedule import Schedule
@@ -67,6 +68,11 @@ class JobSpec(BaseModel):
         default=None,
         description="Declared parameters, `name: default` or `name: {type, default, help, min, "
         "max, choices, secret}`; a start may change only these.",
+    )
+    artifacts: list[ArtifactPattern] | None = Field(
+        default=None,
+        max_length=32,
+        description="Patterns of files to keep, such as out/**/*.csv, below the working directory.",
     )
     working_directory: Path | None = Field(default=None, description="Where a command runs.")
     environment_variables: dict[str, str] | None = None

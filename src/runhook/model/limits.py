@@ -17,7 +17,7 @@ class Limits(BaseModel):
         default=None, description="For single steps, such as {'checkout': '5m'}."
     )
     memory: Size | None = Field(default=None, description="Resident memory of all its processes.")
-    cpu: float | None = Field(default=None, gt=0, le=4096, description="Cores, such as 0.5 or 4.")
+    cpus: float | None = Field(default=None, gt=0, le=4096, description="Cores, such as 0.5 or 4.")
     processes: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Processes and threads at the same time."
     )

@@ -53,9 +53,10 @@ class Trigger(StrEnum):
     BACKFILL = "backfill"
     WEBHOOK = "webhook"
     JOB = "job"
+    REPLAY = "replay"
 
 
-PERSONAL = frozenset({Trigger.API, Trigger.WEB, Trigger.CLI, Trigger.BACKFILL})
+PERSONAL = frozenset({Trigger.API, Trigger.WEB, Trigger.CLI, Trigger.BACKFILL, Trigger.REPLAY})
 """The triggers that somebody pulls; by the others a job starts by itself."""
 
 
@@ -64,9 +65,10 @@ class Run:
     """One request to run a job, with its parameters and outcome.
 
     While it is queued it starts not before `not_before_at` and gives up at `queue_expires_at`.
-    `caused_by` is the run whose success started it. `kept_bytes` is what its log and artifacts
-    take; `pruned_at` says that retention has removed them. The values of `secret_parameters` (their
-    names) are for the work alone: whatever tells of the run shows `shown_parameters`.
+    `caused_by` is the run whose success started it, `replay_of` the one that it repeats.
+    `kept_bytes` is what its log and artifacts take; `pruned_at` says that retention has removed
+    them. The values of `secret_parameters` (their names) are for the work alone: whatever tells of
+    the run shows `shown_parameters`.
     """
 
     id: str
@@ -95,6 +97,7 @@ class Run:
     not_before_at: datetime | None
     queue_expires_at: datetime | None
     caused_by: str | None
+    replay_of: str | None
     pinned: bool
     kept_bytes: int | None
     pruned_at: datetime | None

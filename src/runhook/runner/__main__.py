@@ -30,8 +30,10 @@ from runhook.runner.command import run_command, run_start_script, working_direct
 from runhook.runner.confine import Place, open_way, require_enforceable
 from runhook.runner.environment import Prepared, foresee, prepare
 from runhook.runner.identity import own_identity
-from runhook.runner.limits import Bounds
+from runhook.runner.limits import Bounds, allocated
 from runhook.runner.masking import Masker
+from runhook.runner.parameters import tell_parameters
+from runhook.runner.patterns import keep_matching
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Bar, Reporter, StepFailed
 from runhook.runner.secret_files import place_files
@@ -112,6 +114,7 @@ def _collect(attempt: "_Attempt") -> None:
     could not be looked at is not kept where secrets may stand in it."""
     artifacts, reporter = Path(attempt.spec.directory) / scratch.KEPT, attempt.reporter
     try:
+        _keep_matching(attempt, artifacts)
         keep_artifacts(artifacts, reporter)
         if attempt.secrets.given:
             mask_notebooks(artifacts, reporter)
@@ -119,6 +122,17 @@ def _collect(attempt: "_Attempt") -> None:
         reporter.emit("notice", message=f"the artifacts cannot be kept: {type(error).__name__}")
         if attempt.secrets.given:
             scratch.remove_tree(artifacts)
+
+
+def _keep_matching(attempt: "_Attempt", artifacts: Path) -> None:
+    """What the job's patterns match, on every ending."""
+    spec, limit = attempt.spec, attempt.spec.limits.disk
+    if not spec.artifacts:
+        return
+    workspace = Path(spec.directory) / "workspace"
+    room = None if limit is None else max(0, limit - allocated(Path(spec.directory)))
+    place = workspace / spec.working_directory
+    keep_matching(workspace, place, spec.artifacts, artifacts, attempt.reporter, room)
 
 
 @dataclass
@@ -146,7 +160,8 @@ class _Attempt:
         self.place = self._place(workspace)
         if self.spec.repositories:
             with self._step("checkout"):
-                check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
+                facts = check_out(self.spec, self.secrets, self.reporter, self.control, workspace)
+                tell_parameters(self.spec, facts, workspace, self.reporter)
         with self._step("environment") as bar:
             prepared = prepare(self.spec, self.reporter, self.control, workspace)
             bar.note = "cached" if prepared.cached else "built"

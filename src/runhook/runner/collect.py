@@ -94,12 +94,12 @@ def _copy(source: int, target: int, name: str, masker: Masker) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(name, flags, 0o600, dir_fd=target), "wb") as copy:
             if masker:
-                copy.write(masked_json(_small(file), masker))
+                copy.write(masked_json(small(file), masker))
             else:
                 shutil.copyfileobj(file, copy)
 
 
-def _small(file: BinaryIO) -> bytes:
+def small(file: BinaryIO) -> bytes:
     """All of a file that is to be masked; OSError if it is larger than can be."""
     if os.fstat(file.fileno()).st_size > LARGEST_MASKED:
         raise OSError(f"it is larger than {LARGEST_MASKED} bytes")
@@ -114,7 +114,7 @@ def mask_notebooks(artifacts: Path, reporter: Reporter) -> None:
         for path in (Path(folder) / name for name in names if name.endswith(".ipynb")):
             try:
                 with path.open("rb") as file:
-                    data = _small(file)
+                    data = small(file)
                 masked = masked_json(data, reporter.masker)
                 if masked != data:
                     write_whole(path, masked)

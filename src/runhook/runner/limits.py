@@ -19,7 +19,7 @@ PAUSE = 0.5
 DISK_PAUSE, DISK_SHARE = 2.0, 20
 """Files are walked at most every two seconds, and for at most a twentieth of the time."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
-GROUPED = {"memory": "memory", "processes": "pids", "cpu": "cpu"}
+GROUPED = {"memory": "memory", "processes": "pids", "cpus": "cpu"}
 
 
 class Bounds:
@@ -86,9 +86,9 @@ class Bounds:
             words = _words("processes", limits.processes)
             self.enforced.append(f"{words} (looked at twice a second)")
             yield self._processes
-        if limits.cpu is not None and "cores" not in held:
+        if limits.cpus is not None and "cores" not in held:
             self.not_enforced.append(
-                f"{_words('cpu', limits.cpu)}: this machine lets us make no control group for it"
+                f"{_words('cpus', limits.cpus)}: this machine lets us make no control group for it"
             )
         if limits.output is not None:
             self.enforced.append(_words("output", limits.output))
@@ -117,7 +117,7 @@ class Bounds:
     def _files(self) -> str | None:
         now = time.monotonic()
         if now - self._disk_looked_at >= self._disk_pause:
-            self._disk = _allocated(self._directory)
+            self._disk = allocated(self._directory)
             self._disk_looked_at = time.monotonic()
             self._disk_pause = max(DISK_PAUSE, DISK_SHARE * (self._disk_looked_at - now))
         limit = self.limits.disk or 0
@@ -130,7 +130,7 @@ def _words(name: str, value: float) -> str:
     match name:
         case "processes":
             return f"{value:g} processes"
-        case "cpu":
+        case "cpus":
             return f"{value:g} cores"
     return f"{name} {shown(value)}"
 
@@ -158,7 +158,7 @@ def _threads(pid: int) -> int:
         return 0
 
 
-def _allocated(directory: Path) -> int:
+def allocated(directory: Path) -> int:
     """Bytes that the files below take, following no links; a file with two names counts once."""
     seen: set[int] = set()
     total = 0

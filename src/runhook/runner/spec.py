@@ -77,7 +77,7 @@ class LimitsSpec:
     time: float | None = None
     steps: dict[str, float] = field(default_factory=dict)
     memory: int | None = None
-    cpu: float | None = None
+    cpus: float | None = None
     processes: int | None = None
     output: int | None = None
     disk: int | None = None
@@ -101,7 +101,8 @@ class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
 
     A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
-    older than the start.
+    older than the start. `undeclared` are parameters that only the notebook can know;
+    `artifacts` are patterns of files below the working directory that are kept.
     """
 
     attempt_id: str
@@ -126,6 +127,8 @@ class RunSpec:
     grace: float = 10.0
     hint_socket: str | None = None
     owner: str = ""
+    undeclared: list[str] = field(default_factory=list)
+    artifacts: list[str] = field(default_factory=list)
     isolation: IsolationSpec = field(default_factory=IsolationSpec)
 
     @classmethod
@@ -204,7 +207,8 @@ class Report:
 
     step_started {step}; step_finished {step, seconds, ok, note}; checked_out {url, path, reference,
     commit}; environment {key, cached}; limits {enforced, not_enforced}; first_output {};
-    host_key_unknown {host, keys: [{type, key, fingerprint}]}; notice {message}.
+    parameters_cell {commit, cell, problem}; notice {message}; host_key_unknown {host, keys: [{type,
+    key, fingerprint}]}.
     """
 
     at: float

@@ -86,6 +86,7 @@ def start(
     delivery: Delivery,
     parameters: Mapping[str, Any],
     address: str = "",
+    keys: Keys | None = None,
 ) -> Run:
     """The run that a genuine delivery starts; of a delivery that came before, the run of then.
     `address` is where it came from."""
@@ -94,7 +95,7 @@ def start(
     sent = delivery_id(hook, delivery)
     key = f"webhook/{hook.webhook}/{sent}" if sent else None
     request = runs.StartRequest(Trigger.WEBHOOK, parameters, key)
-    return runs.start(tx, caller, job.id, request, delivery.at)
+    return runs.start(tx, caller, job.id, request, delivery.at, keys)
 
 
 def _require_small(values: Mapping[str, Any]) -> None:

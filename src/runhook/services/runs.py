@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from runhook.errors import Invalid, NotFound
+from runhook.keys import Keys
 from runhook.model.access import Caller
 from runhook.model.job import Job
 from runhook.model.policy import Overlap
-from runhook.model.run import Attempt, Event, Run, RunState, Step, Trigger
+from runhook.model.run import PERSONAL, Attempt, Event, Run, RunState, Step, Trigger
 from runhook.model.waterfall import waterfall
-from runhook.services import audit, queue
+from runhook.services import audit, contracts, queue, run_secrets
 from runhook.services.access import require, visible_owners
 from runhook.services.capacity import Capacity
 from runhook.services.jobs import JobView, for_eyes
@@ -84,9 +85,15 @@ def started(tx: Transaction, caller: Caller, run: Run) -> Started:
 
 
 def start(
-    tx: Transaction, caller: Caller, job_id: str, request: StartRequest, now: datetime
+    tx: Transaction,
+    caller: Caller,
+    job_id: str,
+    request: StartRequest,
+    now: datetime,
+    keys: Keys | None = None,
 ) -> Run:
-    """Queue a run of the job.
+    """Queue a run of the job. `keys` seal the values of secret parameters; without them none can be
+    given.
 
     With an idempotency key that was used for this job before, the run of that time is returned and
     nothing is started. Invalid if the parameters break the job's contract; if its overlap policy
@@ -94,17 +101,26 @@ def start(
     """
     jobs.lock_job(tx, job_id)
     job = get_job(tx, caller, job_id, "jobs:start")
-    key = _checked_key(request.idempotency_key)
+    key = checked_key(request.idempotency_key)
     known = _made_before(tx, job.id, key, request)
     if known:
         return known
     overlap = request.overlap or job.spec.on_overlap
+    values, sealed = run_secrets.parted(
+        checked_parameters(
+            job.spec,
+            request.parameters,
+            contracts.of_job(tx, job),
+            personal=request.trigger in PERSONAL,
+        ),
+        job.spec.contract.secrets,
+    )
     new = runs.NewRun(
         job_id=job.id,
         job_version=job.version,
         trigger=request.trigger,
         started_by=caller.user_id or None,
-        parameters=checked_parameters(job.spec, request.parameters),
+        parameters=values,
         secret_parameters=job.spec.contract.secrets or None,
         created_at=now,
         idempotency_key=key,
@@ -116,10 +132,16 @@ def start(
         caused_by=request.caused_by,
     )
     run = queue.admit(tx, caller, job, new)
+    run_secrets.keep(tx, keys, run.id, sealed)
+    record_start(tx, caller, run, job, now)
+    return run
+
+
+def record_start(tx: Transaction, caller: Caller, run: Run, job: Job, now: datetime) -> None:
+    """Have the audit log tell of a new run."""
     skipped = run.state == RunState.SKIPPED
     action = "run.skipped" if skipped else "run.started"
     audit.record_run(tx, caller, action, run, job, now, _told(run))
-    return run
 
 
 def _told(run: Run) -> dict[str, Any]:
@@ -130,6 +152,7 @@ def _told(run: Run) -> dict[str, Any]:
         "schedule": run.schedule_id,
         "scheduled_for": run.scheduled_for.isoformat() if run.scheduled_for else None,
         "caused_by": run.caused_by,
+        "replay_of": run.replay_of,
         "reason": run.reason,
     }
     return {name: value for name, value in facts.items() if value}
@@ -148,17 +171,18 @@ def _made_before(
     return None
 
 
-def again(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
+def again(tx: Transaction, keys: Keys, caller: Caller, run_id: str, now: datetime) -> Run:
     """Start the job of a run once more, as it is defined now, with the run's logical time, and with
     its parameters as far as they are still declared, and as far as they would not show a value that
     was secret in the run."""
     before = get(tx, caller, run_id)
     job = get_job(tx, caller, before.job_id, "jobs:start")
     uncovered = set(before.secret_parameters or ()) - set(job.spec.contract.secrets)
-    kept = (job.spec.parameters or {}).keys() - uncovered
-    values = {name: value for name, value in before.parameters.items() if name in kept}
+    kept = contracts.of_job(tx, job).contract.parameters.keys() - uncovered
+    given = run_secrets.opened(tx, keys, before)
+    values = {name: value for name, value in given.items() if name in kept}
     request = StartRequest(Trigger.WEB, values, scheduled_for=before.scheduled_for)
-    return start(tx, caller, job.id, request, now)
+    return start(tx, caller, job.id, request, now, keys)
 
 
 def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:
@@ -243,7 +267,8 @@ def list_page(
     return runs.list_runs(tx, wanted, size=size, after=after, before=before)
 
 
-def _checked_key(key: str | None) -> str | None:
+def checked_key(key: str | None) -> str | None:
+    """The key as it was given. Invalid if it is empty or too long."""
     if key is not None and not 0 < len(key) <= LONGEST_KEY:
         raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
     return key

@@ -1,7 +1,7 @@
 """Rows of runs; `transition` is the only way a run's state changes."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -34,6 +34,9 @@ class NewRun:
     not_before_at: datetime | None = None
     queue_expires_at: datetime | None = None
     caused_by: str | None = None
+    replay_of: str | None = None
+    commits: list[dict[str, Any]] = field(default_factory=list)
+    lock_id: str | None = None
     secret_parameters: list[str] | None = None
 
     def expiring(self, at: datetime) -> "NewRun":
@@ -61,7 +64,6 @@ def insert_run(
             state=state,
             reason=reason,
             finished_at=finished_at,
-            commits=[],
         )
         .returning(runs)
     ).one()

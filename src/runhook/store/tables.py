@@ -206,6 +206,18 @@ job_versions = Table(
     Column("created_by", Id),
 )
 
+contracts = Table(
+    "contracts",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Json, nullable=False),
+    Column("commit", String(64)),
+    Column("cell", Text),
+    Column("problem", Text),
+    Column("told_at", Instant, nullable=False),
+)
+"""What the notebook of a job was last found to declare."""
+
 schedules = Table(
     "schedules",
     metadata,
@@ -259,6 +271,7 @@ runs = Table(
     Column("not_before_at", Instant),
     Column("queue_expires_at", Instant),
     Column("caused_by", Id),
+    Column("replay_of", Id),
     Column("pinned", Boolean, nullable=False, server_default=false()),
     Column("kept_bytes", BigInteger),
     Column("pruned_at", Instant),
@@ -278,6 +291,15 @@ for name, *columns in (
     ("ix_runs_queue_not_before_at", "not_before_at"),
 ):
     Index(name, *(runs.c[each] for each in columns), sqlite_where=QUEUED, postgresql_where=QUEUED)
+
+run_secrets = Table(
+    "run_secrets",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""The values of runs' secret parameters, encrypted."""
 
 attempts = Table(
     "attempts",

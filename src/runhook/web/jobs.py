@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from runhook import inquiry
 from runhook.errors import Conflict, Invalid
 from runhook.model.job import Job, JobSpec
+from runhook.model.known_contract import KnownContract
 from runhook.model.run import Run, Trigger
-from runhook.services import jobs, members, runs, schedules, tokens
+from runhook.services import contracts, jobs, members, runs, schedules, tokens
 from runhook.services.access import require_scope
 from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
@@ -18,7 +21,7 @@ from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form
 from runhook.web.rules import rules_of
 from runhook.web.snippets import snippets
-from runhook.web.start_form import fields, start_parameters
+from runhook.web.start_form import as_typed, fields, start_parameters
 from runhook.web.view import SPARK_BARS, may
 
 PAGE, RECENT, SHOWN = 50, 26, 25
@@ -44,20 +47,22 @@ async def job_page(ask: Ask) -> Response:
 async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
     before = ask.query("before")
 
-    def work(tx: Transaction) -> tuple[JobView, list[Run]]:
+    def work(tx: Transaction) -> tuple[JobView, list[Run], KnownContract]:
         job = jobs.get(tx, ask.caller, ask.path("job_id"))
-        view = jobs.views(tx, [job], RECENT)[0]
+        view, known = jobs.views(tx, [job], RECENT)[0], contracts.of_job(tx, job)
         if not before:
             require_scope(ask.caller, "runs:read", job.id)
-            return view, view.recent[: SHOWN + 1]
+            return view, view.recent[: SHOWN + 1], known
         edge = runs.get(tx, ask.caller, before)
         page = (edge.created_at, edge.id)
-        return view, runs.list_page(tx, ask.caller, size=SHOWN + 1, job_id=job.id, after=page)
+        found = runs.list_page(tx, ask.caller, size=SHOWN + 1, job_id=job.id, after=page)
+        return view, found, known
 
-    view, found = await ask.read(work)
+    view, found, known = await ask.read(work)
+    if "typed" not in values and (past := ask.query("from")):
+        values["typed"] = await _as_given(ask, known, view.job, past)
     start_url = f"{ask.server.site.url}/api/jobs/{view.job.id}/start"
     made: str | None = values.setdefault("made", None)
-    contract = view.job.spec.contract
     return ask.page(
         "job.html",
         status,
@@ -71,10 +76,21 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         rules=rules_of(view.job.spec),
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         start_url=start_url,
-        fields=fields(contract, values.pop("typed", None)),
-        snippets=snippets(start_url, contract.example(), made),
+        known=known,
+        fields=fields(known, values.pop("typed", None)),
+        snippets=snippets(start_url, known.example(), made),
         **{"error": "", "details": {}, "backfill_error": "", **values},
     )
+
+
+async def _as_given(ask: Ask, known: KnownContract, job: Job, run_id: str) -> FormData | None:
+    """What had to be typed to give what an earlier run of the job was given; no secrets."""
+
+    def work(tx: Transaction) -> Run:
+        return runs.get(tx, ask.caller, run_id)
+
+    run = await ask.read(work)
+    return as_typed(known, run.shown_parameters) if run.job_id == job.id else None
 
 
 async def backfill(ask: Ask) -> Response:
@@ -114,13 +130,13 @@ async def start(ask: Ask) -> Response:
 
     def work(tx: Transaction) -> Run:
         job = jobs.get(tx, ask.caller, job_id)
-        given = start_parameters(form, job.spec.contract)
+        given = start_parameters(form, contracts.of_job(tx, job))
         request = runs.StartRequest(Trigger.WEB, given)
-        return runs.start(tx, ask.caller, job_id, request, ask.now)
+        return runs.start(tx, ask.caller, job_id, request, ask.now, ask.server.keys)
 
     ask.server.site.capacity.require_room()
     try:
-        run = await ask.write(work)
+        run = await inquiry.started(ask, job_id, lambda: ask.write(work))
     except Invalid as error:
         details = {name.removeprefix("parameters."): text for name, text in error.details.items()}
         return await _job_page(ask, 422, error=error.message, details=details, typed=form)
@@ -177,6 +193,7 @@ async def _save(ask: Ask, known: Job | None) -> Response:
         spec = jobs.parse_spec(spec_of_form(form, known.spec if known else None))
         require_possible(spec, ask.server.site)
         job = await ask.write(lambda tx: work(tx, spec))
+        await inquiry.learn_soon(ask, job.id)
     except (Invalid, Conflict) as error:
         return await _form(
             ask, known, form_as_typed(form), error.status, error.message, error.details

@@ -6,12 +6,15 @@ import re
 from starlette.responses import Response
 
 from runhook import logs
-from runhook.model.run import TERMINAL
+from runhook.model.run import TERMINAL, Run
 from runhook.services import results, retention, runs
+from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
 from runhook.web.kept import kept_by
+from runhook.web.reproduce import Recipe, recipe_of
 
 TAIL = 64 * 1024
+COMPARED = 26
 ESCAPES = re.compile(
     r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
@@ -31,8 +34,11 @@ async def run_page(ask: Ask) -> Response:
     run_id, number = view.run.id, chosen.number if chosen else 0
     left = await ask.read(lambda tx: results.left_by(tx, ask.caller, run_id, number))
     kept = await asyncio.to_thread(kept_by, left, ask.server.site)
+    recipe, others = await ask.read(lambda tx: _reproduce(ask, tx, view.run))
     return ask.page(
         "run.html",
+        recipe=recipe,
+        others=others,
         kept=kept,
         view=view,
         run=view.run,
@@ -44,6 +50,13 @@ async def run_page(ask: Ask) -> Response:
         log=text,
         log_from=offset,
     )
+
+
+def _reproduce(ask: Ask, tx: Transaction, run: Run) -> tuple[Recipe, list[Run]]:
+    """How to do it again, and which other runs of the job it may be compared with."""
+    recent = runs.list_page(tx, ask.caller, size=COMPARED, job_id=run.job_id)
+    others = [each for each in recent if each.id != run.id]
+    return recipe_of(tx, run, ask.server.site.url), others
 
 
 def _enforced(view: runs.RunView) -> list[str]:
@@ -72,7 +85,8 @@ async def again(ask: Ask) -> Response:
     """The same job with the same parameters, as it is defined now."""
     run_id = ask.path("run_id")
     ask.server.site.capacity.require_room()
-    run = await ask.write(lambda tx: runs.again(tx, ask.caller, run_id, ask.now))
+    keys = ask.server.keys
+    run = await ask.write(lambda tx: runs.again(tx, keys, ask.caller, run_id, ask.now))
     return go(f"/dash/runs/{run.id}")
 
 

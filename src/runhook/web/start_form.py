@@ -5,14 +5,15 @@ Text for text, JSON for what is neither text, number, choice nor date.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.datastructures import FormData
 
 from runhook.errors import Invalid
 from runhook.model.command_line import text_of
-from runhook.model.parameters import Contract, Parameter
+from runhook.model.known_contract import KnownContract
+from runhook.model.parameters import COMPUTED, Parameter
 
 TEXTS = ("str", "date", "datetime")
 INPUTS = {"int": "number", "float": "number", "date": "date", "bool": "checkbox"}
@@ -33,14 +34,16 @@ class Field:
     required: bool
     options: list[tuple[str, str]]
     bounds: dict[str, Any]
+    source: str
 
 
-def fields(contract: Contract, typed: FormData | None = None) -> list[Field]:
+def fields(known: KnownContract, typed: FormData | None = None) -> list[Field]:
     """The fields with the defaults, or with what was `typed`; a secret is never given back."""
-    return [_field(each, typed) for each in contract.parameters.values()]
+    parameters = known.contract.parameters.values()
+    return [_field(each, typed, known.source(each.name)) for each in parameters]
 
 
-def _field(parameter: Parameter, typed: FormData | None) -> Field:
+def _field(parameter: Parameter, typed: FormData | None, source: str) -> Field:
     choices = _choices(parameter)
     options = [(json.dumps(each), text_of(each)) for each in choices]
     if options and parameter.kind.optional and None not in choices:
@@ -60,6 +63,7 @@ def _field(parameter: Parameter, typed: FormData | None) -> Field:
         parameter.required,
         options,
         {name: value for name, value in bounds.items() if value is not None},
+        source,
     )
 
 
@@ -98,14 +102,29 @@ def _typed(parameter: Parameter, input: str, form: FormData) -> Any:
     return "" if input == "password" else text or ""
 
 
-def start_parameters(form: FormData, contract: Contract) -> dict[str, Any]:
-    """The values that were typed. Invalid, with a sentence for each field, where they cannot be
-    read as what the parameter takes; whether they are allowed is for the start to say."""
+def as_typed(known: KnownContract, given: Mapping[str, Any]) -> FormData:
+    """What had to be typed to give these values; a parameter that was not given, or is not known
+    any more, is left as it is without them; a secret is never given back."""
+    typed = []
+    for name, parameter in known.contract.parameters.items():
+        if name in given and not parameter.secret:
+            parameter = replace(parameter, default=given[name])
+        value = _shown(parameter, _input(parameter))
+        if value is not False:
+            typed.append((PREFIX + name, "yes" if value is True else value))
+    return FormData(typed)
+
+
+def start_parameters(form: FormData, known: KnownContract) -> dict[str, Any]:
+    """The values that were typed, without the notebook's own defaults. Invalid, with a sentence for
+    each field, where they cannot be read as what the parameter takes; whether they are allowed is
+    for the start to say."""
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
-    for name, parameter in contract.parameters.items():
+    for name, parameter in known.contract.parameters.items():
         try:
-            values |= _value(parameter, _text(form, name))
+            given = _value(parameter, _text(form, name))
+            values |= {n: value for n, value in given.items() if not known.untouched(n, value)}
         except ValueError as error:
             wrong[f"parameters.{name}"] = str(error)
     if wrong:
@@ -120,6 +139,8 @@ def _value(parameter: Parameter, text: str | None) -> Mapping[str, Any]:
     if input == "checkbox":
         return {name: text is not None}
     if text is None or (parameter.secret and text == "" and not parameter.required):
+        return {}
+    if text == "" and parameter.default is COMPUTED:
         return {}
     if input == "select":
         return {name: _json(text, "choose one")} if text else {}

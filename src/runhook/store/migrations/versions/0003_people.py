@@ -1,4 +1,4 @@
-"""People, groups and their roles, tokens, secrets, and the audit log."""
+"""People, groups and their roles, tokens, secrets, the audit log; what notebooks declare."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,7 @@ def upgrade() -> None:
     _make_secrets()
     _make_audit()
     op.add_column("runs", sa.Column("secret_parameters", Json))
+    _make_contracts()
 
 
 def _text(name: str, length: int, default: str | None = None) -> sa.Column[str]:
@@ -68,6 +69,34 @@ def _let_accounts_have_passwords() -> None:
         sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_spent_sign_ons")),
     )
     op.create_index("ix_spent_sign_ons_expires_at", "spent_sign_ons", ["expires_at"])
+
+
+def _make_contracts() -> None:
+    """What notebooks declare, the secret values that runs were given, and runs made again."""
+    op.create_table(
+        "contracts",
+        _text("job_id", 32),
+        sa.Column("place", Json, nullable=False),
+        sa.Column("commit", sa.String(length=64)),
+        sa.Column("cell", sa.Text()),
+        sa.Column("problem", sa.Text()),
+        _moment("told_at"),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_contracts_job_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_contracts")),
+    )
+    op.create_table(
+        "run_secrets",
+        _text("run_id", 32),
+        _text("name", 255),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_secrets_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_secrets")),
+    )
+    op.add_column("runs", sa.Column("replay_of", sa.String(length=32)))
 
 
 def _make_owners() -> None:

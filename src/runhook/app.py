@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from runhook.api.routes import starlette_routes
 from runhook.api.saturn.absent import why
 from runhook.bus import Bus
 from runhook.disk import DiskGuard
+from runhook.doctor import Facts, examine
 from runhook.engine.dispatcher import Dispatcher
 from runhook.engine.hints import listen
 from runhook.engine.loop import run_loop, utc_now
@@ -49,7 +51,7 @@ from runhook.runner.spec import Places, WarmSpec
 from runhook.services import identities, links
 from runhook.services.capacity import Capacity
 from runhook.services.retention import Rules
-from runhook.services.site import Server, Site
+from runhook.services.site import Finding, Server, Site
 from runhook.settings import FIELDS, Settings, env_name, pools_of, proxies_of
 from runhook.signon.configuration import sign_on_of
 from runhook.store import sealed
@@ -121,6 +123,7 @@ def compose(settings: Settings, url: str) -> Runhook:
         warm=_warm(settings, sockets),
         sizes=_sizes(settings),
     )
+    executor = LocalExecutor(sockets)
     server = Server(
         database=database,
         bus=bus,
@@ -132,8 +135,8 @@ def compose(settings: Settings, url: str) -> Runhook:
         disk=disk,
         sign_on=sign_on_of(_section(settings, "oidc")),
         hosts=Hosts.of(url, settings.server_host, settings.server_hosts),
+        health=partial(_health, settings, executor),
     )
-    executor = LocalExecutor(sockets)
     return Runhook(
         server=server,
         executor=executor,
@@ -166,6 +169,28 @@ def _sizes(settings: Settings) -> dict[str, InstanceSize]:
         return sizes_of(settings.runs_sizes)
     except ValueError as error:
         raise SettingsError(f"cannot start: {env_name('runs_sizes')}: {error}") from None
+
+
+async def _health(settings: Settings, executor: LocalExecutor) -> list[Finding]:
+    """What stops runs, first of all the executor, then what `runhook doctor` says."""
+    health = await executor.check()
+    sentence = "runs can start" if health.usable else health.reason
+    own = Finding(f"executor {executor.name}", "ok" if health.usable else "broken", sentence)
+    found = await asyncio.to_thread(examine, facts_of(settings))
+    return [own, *(Finding(each.name, each.state, each.sentence) for each in found)]
+
+
+def facts_of(settings: Settings) -> Facts:
+    """What the doctor asks for."""
+    return Facts(
+        data=settings.server_data,
+        database_url=settings.database_url,
+        host=settings.server_host,
+        url=settings.server_url,
+        isolation=settings.runs_isolation,
+        disk_reserve=settings.server_disk_reserve,
+        folders=settings.runs_folders,
+    )
 
 
 def _places(settings: Settings) -> Places:

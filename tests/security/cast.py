@@ -67,6 +67,10 @@ class Cast:
             name=name, owner=owner, command="true", schedule="@yearly", parameters={"x": 1}
         )
 
+    def _other_id(self, owner: str) -> str:
+        """Another run to compare with: the very same will do."""
+        return self.thing("run_id", owner)
+
     def _run_id(self, owner: str) -> str:
         run = self.admin.start(self._job_id(owner))["id"]
         self.admin.finished(run)
@@ -195,6 +199,7 @@ def form_of(cast: Cast, path: str, owner: str) -> dict[str, str]:
         f"{JOB}/backfill": {"from": "2026-01-01T00:00", "until": "2026-01-01T00:01"},
         f"{JOB}/edit": {"name": f"job-{new}", "command": "true", "overlap": "allow"},
         f"{RUN}/pin": {"pinned": "yes"},
+        f"{JOB}/secrets": {"location": "X", "name": f"s-{new}", "value": "a long value"},
         "/dash/git/credentials": {
             name: text for name, text in credential(owner).items() if name != "owner"
         },
@@ -205,6 +210,8 @@ def form_of(cast: Cast, path: str, owner: str) -> dict[str, str]:
         "/dash/people/groups": {"groupname": f"group-{new}"},
         "/dash/people/groups/{group_id}": {"description": f"changed {new}"},
     }
+    if path == "/dash/runs/cancel":
+        return {"run": cast.thing("run_id", owner)}
     if path.endswith("/members"):
         return {"name": cast.thing("user_id", owner), "role": "viewer"}
     return forms.get(path, {})

@@ -151,13 +151,16 @@ class Page(NamedTuple):
 
 ROWS = [Page(method, path, action) for method, path, action, _ in PAGES]
 GUARDED = [page for page in ROWS if page.action in {*ROLE_OF, *SERVER_ACTIONS}]
-NAMED_IN_FORM = {("POST", "/dash/jobs/new"), ("POST", "/dash/secrets")}
-"""Forms without a thing in their address that say in a field whose the new one is to be."""
+NAMED_IN_FORM = {
+    *(("POST", "/dash/jobs/new"), ("POST", "/dash/secrets"), ("POST", "/dash/runs/cancel")),
+}
+"""Forms without a thing in their address that say in a field whose the new one is to be, or which
+it is."""
 OWN_PAGES = "/dash/account"
 """Below this everything is the caller's own, whatever the action."""
 PAGES_OF_LISTS = {
     *(("GET", "/dash"), ("GET", "/dash/git"), ("GET", "/dash/secrets"), ("GET", "/dash/people")),
-    ("GET", "/dash/audit"),
+    *(("GET", "/dash/audit"), ("GET", "/dash/runs"), ("GET", "/dash/schedules")),
 }
 """Whoever may look at anything may open them; what is in them is tested below."""
 EXEMPT = PAGES_OF_LISTS | {

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from starlette.datastructures import FormData
 
 from runhook.model.declaration import contract_of
+from runhook.model.known_contract import KnownContract
 from runhook.model.parameters import same
 from runhook.web.start_form import fields, start_parameters
 from tests.model.test_parameters import json_values
@@ -71,11 +72,12 @@ def test_from_a_form_by_type_to_the_result_and_its_files(visitor: Visitor) -> No
 @given(json_values)
 def test_a_form_that_is_sent_as_it_is_shown_gives_the_defaults(value: object) -> None:
     contract = contract_of({"p": {"default": value}})
+    known = KnownContract(contract, contract)
     shown = [
         (f"parameter.{each.name}", str(each.value))
-        for each in fields(contract)
+        for each in fields(known)
         if each.input != "checkbox" or each.value
     ]
-    sent = contract.filled(start_parameters(FormData(shown), contract))
+    sent = contract.filled(start_parameters(FormData(shown), known))
     expected = value.replace("\r\n", "\n") if isinstance(value, str) else value
     assert same(sent["p"], expected)

@@ -14,12 +14,14 @@ from starlette.routing import Route as Path
 
 from runhook.api import (
     audit,
+    comparisons,
     contracts,
     events,
     git,
     hooks,
     inspections,
     jobs,
+    log,
     meta,
     owners,
     people,
@@ -270,7 +272,9 @@ ROUTES: tuple[Route, ...] = (
     *contracts.ROUTES,
     *results.ROUTES,
     *events.ROUTES,
+    *log.ROUTES,
     *replays.ROUTES,
+    *comparisons.ROUTES,
     *inspections.ROUTES,
     *saturn.ROUTES,
 )

@@ -44,7 +44,7 @@ ROLE_OF: Mapping[str, Role] = {
 """Actions on an owner's things, and the least role that each asks for."""
 
 SERVER_ACTIONS = frozenset(
-    {"users:read", "users:write", "hosts:write", "retention:read", "retention:write"}
+    {"users:read", "users:write", "hosts:write", "retention:read", "retention:write", "system:read"}
 )
 """What only an administrator of the server may do."""
 

@@ -1,6 +1,6 @@
 """What belongs to one server and is fixed from its start: places, addresses, and who does what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -42,10 +42,24 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What one look at the server or its machine found. `state` is `ok`, `warning` or `broken`."""
+
+    name: str
+    state: str
+    sentence: str
+
+
+async def _nothing_found() -> Sequence[Finding]:
+    return ()
+
+
+@dataclass(frozen=True)
 class Server:
     """What the API and the pages are given to work with. `clock` tells the present instant;
     `rules` say what is kept, `disk` whether there is room for more, and `hosts` to which names the
-    server answers; `sign_on` is None where people sign in through no provider."""
+    server answers; `sign_on` is None where people sign in through no provider; `health` looks at
+    the executor and the machine."""
 
     database: Database
     bus: Bus
@@ -57,6 +71,7 @@ class Server:
     disk: DiskGuard
     hosts: Hosts
     sign_on: SignOn | None = None
+    health: Callable[[], Awaitable[Sequence[Finding]]] = _nothing_found
 
     @property
     def https(self) -> bool:

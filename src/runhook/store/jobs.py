@@ -280,7 +280,7 @@ def pause_schedules(tx: Transaction, job_id: str, paused: bool, now: datetime) -
 def list_schedules(tx: Transaction, *job_ids: str) -> list[ArmedSchedule]:
     """The schedules of some jobs, in the order of each definition."""
     statement = select(schedules).where(schedules.c.job_id.in_(job_ids))
-    return [_armed_of(row) for row in tx.execute(statement.order_by(schedules.c.position))]
+    return [armed_of(row) for row in tx.execute(statement.order_by(schedules.c.position))]
 
 
 def lock_schedule(tx: Transaction, schedule_id: str) -> ArmedSchedule | None:
@@ -293,7 +293,7 @@ def lock_schedule(tx: Transaction, schedule_id: str) -> ArmedSchedule | None:
     if job_id:
         lock_job(tx, job_id)
     row = tx.execute(statement.with_for_update()).one_or_none()
-    return None if row is None else _armed_of(row)
+    return None if row is None else armed_of(row)
 
 
 def schedules_ahead(tx: Transaction, now: datetime) -> list[str]:
@@ -338,6 +338,7 @@ def _version_of(row: Row[Any]) -> JobVersion:
     return JobVersion(row.number, JobSpec.model_validate(row.spec), row.created_at, row.created_by)
 
 
-def _armed_of(row: Row[Any]) -> ArmedSchedule:
+def armed_of(row: Row[Any]) -> ArmedSchedule:
+    """A schedule from a row that holds the columns of `schedules`."""
     values = {name: row._mapping[name] for name in ArmedSchedule.__dataclass_fields__}
     return ArmedSchedule(**values | {"rule": Schedule.model_validate(row.rule)})

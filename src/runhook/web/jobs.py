@@ -16,6 +16,7 @@ from runhook.services.access import require_scope
 from runhook.services.jobs import JobView
 from runhook.services.possible import require_possible
 from runhook.store.database import Transaction
+from runhook.web import charts
 from runhook.web.ask import Ask, go
 from runhook.web.forms import form_as_typed, form_of_spec, spec_of_form
 from runhook.web.rules import rules_of
@@ -73,6 +74,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         runs=found[:SHOWN],
         older=found[SHOWN - 1].id if len(found) > SHOWN else "",
         before=before,
+        chart=charts.durations(view.recent, ask.now),
         rules=rules_of(view.job.spec),
         progress=await ask.progress(found if view.job.spec.notebook else ()),
         sizes=ask.server.site.sizes,
@@ -158,7 +160,12 @@ async def pause(ask: Ask) -> Response:
 
 
 async def new_page(ask: Ask) -> Response:
-    return await _form(ask, None, form_of_spec(None))
+    """An empty form, or one that is filled like a job that the caller sees (`?like=`)."""
+    like, spec = ask.query("like"), None
+    if like:
+        spec = (await ask.read(lambda tx: jobs.get(tx, ask.caller, like))).spec
+    values = form_of_spec(spec)
+    return await _form(ask, None, values | ({"name": f"{values['name']}-copy"} if spec else {}))
 
 
 async def edit_page(ask: Ask) -> Response:

@@ -1,0 +1,38 @@
+"""The page that shows two runs beside each other."""
+
+import asyncio
+
+from starlette.responses import Response
+
+from runhook.errors import Invalid
+from runhook.model.job import Job
+from runhook.services import comparisons, runs
+from runhook.services.comparisons import Side
+from runhook.store.database import Transaction
+from runhook.web.ask import Ask, go
+
+
+async def choose(ask: Ask) -> Response:
+    """From the picker on a run's page to the comparison: `?with=` names the other run."""
+    run_id, other = ask.path("run_id"), ask.query("with")
+
+    def work(tx: Transaction) -> tuple[str, str]:
+        one = runs.get(tx, ask.caller, run_id)
+        if not other:
+            raise Invalid("choose a run to compare with", hint="Its page has a list of them.")
+        return one.id, runs.get(tx, ask.caller, other).id
+
+    one, two = await ask.read(work)
+    return go(f"/dash/runs/{one}/compare/{two}")
+
+
+async def compare_page(ask: Ask) -> Response:
+    one, two, now = ask.path("run_id"), ask.path("other_id"), ask.now
+
+    def work(tx: Transaction) -> tuple[tuple[Side, Side], Job]:
+        both = comparisons.sides(tx, ask.caller, one, two, now)
+        return both, runs.get_with_job(tx, ask.caller, one, "runs:read")[1]
+
+    (this, other), job = await ask.read(work)
+    found = await asyncio.to_thread(comparisons.comparison, this, other, ask.server.site)
+    return ask.page("compare.html", found=found, job=job, this=this.run, other=other.run)

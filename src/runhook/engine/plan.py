@@ -50,6 +50,7 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
     credentials = git_access.credentials_for(tx, keys, job.owner, urls)
     by_url = {url: credential_id for url, (credential_id, _) in credentials.items()}
     given = attached.for_run(tx, keys, job, version)
+    private = _secret_parameters(tx, keys, run)
     secrets = Secrets(
         credentials=dict(credentials.values()),
         variables={
@@ -57,10 +58,12 @@ def make_plan(tx: Transaction, keys: Keys, site: Site, run: Run, attempt: Attemp
             "RUNHOOK_URL": site.url,
         },
         known_hosts=git_access.known_hosts_text(tx),
-        attached={**given.variables, **_secret_parameters(tx, keys, run)},
+        attached={**given.variables, **{name: text_of(each) for name, each in private.items()}},
         files=given.files,
     )
     planned = run_spec(spec, job.name, job.owner, site, run, attempt, by_url)
+    texts = {name: isinstance(each, str) for name, each in private.items()}
+    planned = replace(planned, secret_parameters=texts)
     if run.replay_of:
         planned = _replayed(tx, planned, run)
     return Plan(planned, secrets, given.refusal)
@@ -163,11 +166,11 @@ def _open_parameters(run: Run) -> dict[str, Any]:
     return {name: value for name, value in run.parameters.items() if name not in secret}
 
 
-def _secret_parameters(tx: Transaction, keys: Keys, run: Run) -> dict[str, str]:
+def _secret_parameters(tx: Transaction, keys: Keys, run: Run) -> dict[str, Any]:
     """The others, which travel as secrets do: beside the spec, to the work's variables."""
     secret = run.secret_parameters or ()
     opened = run_secrets.opened(tx, keys, run) if secret else {}
-    return {name: text_of(value) for name, value in opened.items() if name in secret}
+    return {name: value for name, value in opened.items() if name in secret}
 
 
 def _repository(repository: Repository, credential: str | None) -> RepositorySpec:

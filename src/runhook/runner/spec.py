@@ -117,6 +117,7 @@ class RunSpec:
     Where there are several `commands`, `command` is the first of them; they stand in the order of
     their ranks, and `at_once` of them may run at the same time. `compatible` are variables that the
     job's own may replace; `files` are texts and modes by their paths below the home.
+    `secret_parameters` says of each whether it is a text; the values are among the `Secrets`.
 
     A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
     older than the start. `undeclared` are parameters that only the notebook can know;
@@ -137,6 +138,7 @@ class RunSpec:
     command: str | None = None
     notebook: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    secret_parameters: dict[str, bool] = field(default_factory=dict)
     working_directory: str = "."
     variables: dict[str, str] = field(default_factory=dict)
     start_script: str | None = None

@@ -235,6 +235,7 @@ UNRECORDED = {
         "POST",
         "/api/git/hosts/{host_id}/confirm",
     ): "needs a key that an ssh host showed to a runner: tests/services/test_git_access.py",
+    ("POST", "/api/runs/{run_id}/release"): "needs a held kernel: tests/stories/test_held.py",
 }
 """Changing routes whose entry is looked for elsewhere, or that rightly leave none, and why."""
 

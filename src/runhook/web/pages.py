@@ -56,6 +56,7 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", RUN, "runs:read", runs.run_page),
     ("GET", f"{RUN}/live", "runs:read", stream.live_run),
     ("POST", f"{RUN}/cancel", "runs:cancel", runs.cancel),
+    ("POST", f"{RUN}/release", "runs:cancel", runs.release),
     ("POST", f"{RUN}/again", "jobs:start", runs.again),
     ("POST", f"{RUN}/pin", "runs:write", runs.pin),
     ("GET", "/dash/git", "git:read", git.git_page),

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import Api, Repository
+from tests.security.cast import Browser
 
 PATIENCE = 60.0
 CELLS = ("answer = 6 * 7\nprint(answer)", "1 / divisor", "print('on')")

@@ -281,6 +281,7 @@ UNRECORDED = {
         ),
         "changes nothing: there is one organisation, and everybody with an account is in it",
     ),
+    ("POST", "/api/runs/{run_id}/release"): "needs a held kernel: tests/stories/test_held.py",
 }
 """Changing routes whose entry is looked for elsewhere, or that rightly leave none, and why."""
 

@@ -51,6 +51,7 @@ RUN = {
         **dict.fromkeys(
             ("created_at", "started_at", "finished_at", "scheduled_for", "pruned_at"), MOMENT
         ),
+        "held_until": {**MOMENT, "description": "Of one run: how long its kernel is held."},
         **dict.fromkeys(("reason", "step", "lock"), MAYBE_TEXT),
         **dict.fromkeys(("exit_code", "kept_bytes"), MAYBE_COUNT),
         "pinned": {"type": "boolean"},

@@ -213,6 +213,14 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/api/runs/{run_id}/cancel", "runs:cancel", runs.cancel, "End a run.", answer="Run"
     ),
     Route(
+        "POST",
+        "/api/runs/{run_id}/release",
+        "runs:cancel",
+        runs.release,
+        "Let the kernel go that is held of a failed run.",
+        answer="Run",
+    ),
+    Route(
         "GET",
         "/api/recipes",
         "jobs:read",

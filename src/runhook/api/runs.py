@@ -1,5 +1,6 @@
 """Handlers of /api/runs: looking, cancelling, and the log as bytes or as a stream of events."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
@@ -11,11 +12,12 @@ from starlette.responses import Response, StreamingResponse
 
 from runhook import logs
 from runhook.api.call import Call, Json, Page
-from runhook.api.shapes import progress_json, run_json, run_view_json
+from runhook.api.shapes import instant, progress_json, run_json, run_view_json
 from runhook.bus import CREDENTIALS
 from runhook.errors import Forbidden, Invalid, NotFound
 from runhook.model.run import TERMINAL, Attempt, Run, RunState, Trigger
-from runhook.services import runs
+from runhook.runner import held as kernels
+from runhook.services import held, runs
 from runhook.store.database import Transaction
 
 LARGEST_OFFSET = 2**53
@@ -74,10 +76,18 @@ def _edge(key: list[Any] | None) -> tuple[datetime, str] | None:
 
 
 async def get(call: Call) -> Response:
+    return await _told(call)
+
+
+async def _told(call: Call) -> Response:
     view = await _view(call)
     progress = (await call.progress([view.run])).get(view.run.id)
-    told = progress_json(progress) if progress else None
-    return Json({**run_view_json(call.server, view, call.now), "progress": told})
+    until = await asyncio.to_thread(held.held_until, view, call.server.site)
+    more = {
+        "progress": progress_json(progress) if progress else None,
+        "held_until": instant(until),
+    }
+    return Json({**run_view_json(call.server, view, call.now), **more})
 
 
 async def _view(call: Call) -> runs.RunView:
@@ -91,6 +101,15 @@ async def cancel(call: Call) -> Response:
         return runs.view_of(tx, run, call.server.site.capacity, call.now)
 
     return Json(run_view_json(call.server, await call.write(work), call.now))
+
+
+async def release(call: Call) -> Response:
+    """Let the kernel of a failed run go, if it is held."""
+    run_id, site = call.path("run_id"), call.server.site
+    directory = await call.write(lambda tx: held.release(tx, call.caller, site, run_id, call.now))
+    if directory:
+        await asyncio.to_thread(kernels.release, directory)
+    return await _told(call)
 
 
 async def lock(call: Call) -> Response:

@@ -162,6 +162,10 @@ class Client:
         """Ask for the end of a run: the run."""
         return self._ask("POST", f"/api/runs/{run_id}/cancel")
 
+    def release(self, run_id: str) -> Json:
+        """Let the kernel go that is held of a failed run: the run."""
+        return self._ask("POST", f"/api/runs/{run_id}/release")
+
     def pin(self, run_id: str, pinned: bool = True) -> Json:
         """Keep a run whatever retention says, or (False) no longer than others: the run."""
         return self._ask("POST", f"/api/runs/{run_id}/{'pin' if pinned else 'unpin'}")

@@ -346,6 +346,30 @@ def cancel(obj: Login, run_id: str) -> None:
 
 
 @cli.command()
+@server_options
+@click.option("--file", type=click.Path(path_type=Path), help="Write a connection file instead.")
+@click.argument("run_id")
+@click.pass_obj
+def attach(
+    obj: Login, data: Path | None, config: Path | None, file: Path | None, run_id: str
+) -> None:
+    """Open a console in the held kernel of a failed run, on the server's machine."""
+    from runhook.cli.attach import attach  # noqa: PLC0415  only here are kernels spoken to
+
+    attach(obj, run_id, _settings(config, server_data=data).server_data, file)
+
+
+@cli.command()
+@click.argument("run_id")
+@click.pass_obj
+def release(obj: Login, run_id: str) -> None:
+    """Let the kernel go that is held of a failed run."""
+    with Client(obj.url, obj.token) as client:
+        run = client.release(run_id)
+    click.echo(f"no kernel of run {run['number']} is held any longer")
+
+
+@cli.command()
 @click.argument("job")
 @as_json
 @click.pass_obj

@@ -29,6 +29,7 @@ from runhook.runner.collect import (
 from runhook.runner.command import run_command, run_start_script, working_directory
 from runhook.runner.confine import Place, open_way, require_enforceable
 from runhook.runner.environment import Prepared, foresee, prepare
+from runhook.runner.held import Hold
 from runhook.runner.identity import own_identity
 from runhook.runner.limits import Bounds, allocated
 from runhook.runner.masking import Masker
@@ -65,9 +66,17 @@ def run_attempt(
     control = Control(spec.grace, Bounds(spec.limits, directory))
     attempt = _Attempt(spec, secrets, reporter, control)
     result = _result(attempt)
-    control.bounds.close()
-    result.save(directory)
-    reporter.hint()
+    if attempt.hold.connection:
+        attempt.hold.announce(spec)
+        result.save(directory)
+        reporter.hint()
+        attempt.hold.stay(directory, control)
+        end_descendants(0)
+        control.bounds.close()
+    else:
+        control.bounds.close()
+        result.save(directory)
+        reporter.hint()
     attempt.tidy()
 
 
@@ -104,7 +113,8 @@ def _result(attempt: "_Attempt") -> Result:
     else:
         code = 0 if spec.command else None
         result = Result("succeeded", time.time(), code)
-    end_descendants(min(control.grace, LEFTOVER_GRACE))
+    if not attempt.hold.connection:
+        end_descendants(min(control.grace, LEFTOVER_GRACE))
     reporter.close_log()
     _collect(attempt)
     return replace(result, reason=reporter.masker.mask_value(result.reason))
@@ -148,6 +158,9 @@ class _Attempt:
     place: Place | None = None
     sockets: tempfile.TemporaryDirectory[str] | None = None
     warm: WarmStart | None = None
+
+    def __post_init__(self) -> None:
+        self.hold = Hold(self.spec.hold)
 
     def work(self) -> None:
         """The whole attempt; an error says which step failed."""
@@ -278,6 +291,7 @@ class _Attempt:
                     self.control,
                     sockets,
                     self.warm,
+                    self.hold if self.hold.seconds else None,
                 )
             finally:
                 bar.note = self.warm.note if self.warm else ""

@@ -70,6 +70,7 @@ PAGES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", f"{RUN}/compare", "runs:read", compare.choose),
     ("GET", f"{RUN}/compare/{{other_id}}", "runs:read", compare.compare_page),
     ("POST", f"{RUN}/cancel", "runs:cancel", runs.cancel),
+    ("POST", f"{RUN}/release", "runs:cancel", runs.release),
     ("POST", f"{RUN}/again", "jobs:start", runs.again),
     ("POST", f"{RUN}/replay", "jobs:start", reproduce.replay),
     ("POST", f"{RUN}/pin", "runs:write", runs.pin),

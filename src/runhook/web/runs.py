@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from runhook import logs
 from runhook.model.run import TERMINAL, Run
-from runhook.services import results, retention, runs
+from runhook.runner import held as kernels
+from runhook.services import held, results, retention, runs
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
 from runhook.web.cells import viewer
@@ -44,6 +45,7 @@ async def run_page(ask: Ask) -> Response:
         recipe=recipe,
         others=others,
         kept=kept,
+        held_until=await asyncio.to_thread(held.held_until, view, ask.server.site),
         view=view,
         run=view.run,
         job=view.job,
@@ -82,6 +84,15 @@ async def pin(ask: Ask) -> Response:
 async def cancel(ask: Ask) -> Response:
     run_id = ask.path("run_id")
     await ask.write(lambda tx: runs.cancel(tx, ask.caller, run_id, ask.now))
+    return go(f"/dash/runs/{run_id}")
+
+
+async def release(ask: Ask) -> Response:
+    """Let the kernel of a failed run go."""
+    run_id, site = ask.path("run_id"), ask.server.site
+    directory = await ask.write(lambda tx: held.release(tx, ask.caller, site, run_id, ask.now))
+    if directory:
+        await asyncio.to_thread(kernels.release, directory)
     return go(f"/dash/runs/{run_id}")
 
 

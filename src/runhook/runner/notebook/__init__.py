@@ -21,6 +21,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+from runhook.runner.held import Hold
 from runhook.runner.notebook.document import clear_outputs, find_notebook, read_notebook
 from runhook.runner.notebook.execution import Execution
 from runhook.runner.notebook.injection import inject
@@ -47,9 +48,11 @@ def run_notebook(
     control: Control,
     sockets: Path,
     warm: WarmStart | None = None,
+    hold: Hold | None = None,
 ) -> bytes | None:
     """Execute the notebook in its own folder; it is kept among the artifacts on every ending.
-    `sockets` is an empty folder with a short path. What it returns, as JSON, if it does.
+    `sockets` is an empty folder with a short path; with `hold` the kernel of one that failed stays.
+    What it returns, as JSON, if it does.
 
     StepFailed names the cell that failed, or why the kernel is gone.
     """
@@ -69,7 +72,7 @@ def run_notebook(
     outputs = Outputs(Spill(artifacts, reporter.masker), live.has_room)
     record = Record(live, journal, spec)
     launch = Launch(
-        spec, notebook, source.parent, python, variables, sockets, control, reporter, warm
+        spec, notebook, source.parent, python, variables, sockets, control, reporter, warm, hold
     )
     execution = Execution(launch, live, record, outputs)
     asyncio.run(execution.run())

@@ -74,14 +74,26 @@ class Execution:
             kernel = await self._unless(stop, kernels.start(self._launch))
             try:
                 await self._on(kernel, stop)
+            except StepFailed:
+                await self._hold(kernel)
+                raise
             finally:
-                await kernel.end(0)
+                if not (self._launch.hold and self._launch.hold.connection):
+                    await kernel.end(0)
         except StepFailed as error:
             if not self._record.told:
                 self._record.note(None, "KernelDied", error.reason)
             raise
         finally:
             stop.cancel()
+
+    async def _hold(self, kernel: Kernel) -> None:
+        """Leave a kernel that lives to whoever holds it, if it is to be held."""
+        ended = asyncio.create_task(kernel.ended())
+        await asyncio.wait({ended}, timeout=LAST_WORDS_SECONDS if self._launch.hold else 0)
+        if self._launch.hold and not ended.done():
+            self._launch.hold.connection = kernel.connection
+        ended.cancel()
 
     async def _on(self, kernel: Kernel, stop: asyncio.Task[None]) -> None:
         client, info = await self._unless(stop, connect(kernel))

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from nbformat import NotebookNode
 
+from runhook.runner.held import Hold
 from runhook.runner.process import Control, Exit
 from runhook.runner.report import Reporter
 from runhook.runner.spec import RunSpec
@@ -36,6 +37,7 @@ class Launch:
     control: Control
     reporter: Reporter
     warm: WarmStart | None = None
+    hold: Hold | None = None
 
 
 class Kernel(Protocol):

@@ -10,6 +10,12 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 LONGEST = 50_000
+LANGUAGES = frozenset(
+    "python python3 ipython ipython3 r julia bash sh shell sql javascript typescript java scala "
+    "rust go c c++ cpp ruby perl json yaml toml octave matlab".split()
+)
+"""Lexers are made for code that people write; a notebook may hold what is made to keep one busy, so
+it does not choose among all of them."""
 FORMATTER = HtmlFormatter(nowrap=True, classprefix="hl-")
 
 
@@ -24,7 +30,12 @@ def marked(source: str, language: str) -> Markup:
 
 @lru_cache(maxsize=64)
 def _lexer(language: str) -> Lexer | None:
+    name = language.lower()
+    if name not in LANGUAGES:
+        return None
     try:
-        return get_lexer_by_name(language.lower(), stripnl=False)
+        return get_lexer_by_name(
+            name.removeprefix("i") if "python" in name else name, stripnl=False
+        )
     except ClassNotFound:
         return None

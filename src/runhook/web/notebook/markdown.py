@@ -17,9 +17,11 @@ from markupsafe import Markup
 from runhook.web.notebook.code import marked
 from runhook.web.notebook.images import Picture, picture
 
-LONGEST = 200_000
+LONGEST = 50_000
 LINKS = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
-MATH = re.compile(r"(\$\$?)(?=\S)(.+?)(?<=\S)\1(?!\d)|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+MATH = re.compile(
+    r"(\$\$?)(?=\S)(.{1,1000}?)(?<=\S)\1(?!\d)|\\\[(.{1,1000}?)\\\]|\\\((.{1,1000}?)\\\)", re.DOTALL
+)
 
 
 def rendered(source: str, attachments: Mapping[str, Any] | None = None) -> Markup:
@@ -37,6 +39,8 @@ def _markdown() -> MarkdownIt:
     made.add_render_rule("math", _math_source)
     made.add_render_rule("image", _image)
     made.add_render_rule("link_open", _link)
+    made.add_render_rule("th_open", _aligned)
+    made.add_render_rule("td_open", _aligned)
     return made
 
 
@@ -77,6 +81,20 @@ def _link(
         token.attrs["rel"] = "noopener noreferrer nofollow"
     else:
         token.attrs.pop("href", None)
+    return renderer.renderToken(tokens, index, options, env)
+
+
+def _aligned(
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    index: int,
+    options: OptionsDict,
+    env: EnvType,
+) -> str:
+    """A cell of a table: its alignment as a class, since a style would be refused."""
+    style = str(tokens[index].attrs.pop("style", ""))
+    if style:
+        tokens[index].attrs["class"] = style.replace("text-align:", "to-")
     return renderer.renderToken(tokens, index, options, env)
 
 

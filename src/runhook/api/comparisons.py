@@ -3,8 +3,8 @@
 Every pair is {name, this, other, same}; `same` is null for secret parameters. Commits that differ
 have a `link` to the forge's own comparison, if the forge is known, and the `log` between them,
 newest first and at most 100, if the server's mirror has it: {commit, author, at, subject}. Diffs
-are texts, line by line from the other run to this one; long texts are cut before they are compared (20 000
-characters, 1000 lines; notebooks of up to 16 MiB, 500 cells), which the diff says.
+are texts, line by line from the other run to this one; long texts are cut before they are compared
+(20 000 characters, 1000 lines; notebooks of up to 16 MiB, 500 cells), which the diff says.
 """
 
 import asyncio

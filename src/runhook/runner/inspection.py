@@ -27,6 +27,7 @@ from runhook.runner.process import Control, Stopped
 from runhook.runner.refs import Refs
 from runhook.runner.report import Reporter, StepFailed
 from runhook.runner.spec import LimitsSpec, Places, RepositorySpec, RunSpec, Secrets
+from runhook.runner.syscalls import no_new_privileges
 
 MOST_REFERENCES = 500
 LARGEST_TEXT = 2 * 1024 * 1024
@@ -214,6 +215,7 @@ def _host_keys(directory: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    no_new_privileges()
     request = Request.from_json(json.loads(sys.stdin.buffer.read(LONGEST_REQUEST)))
     control = Control(GRACE, Bounds(LimitsSpec(time=request.seconds), Path()))
     with tempfile.TemporaryDirectory(prefix="rh-") as directory:

@@ -192,6 +192,12 @@ def _default(known: Sequence[GitCredentialInfo], url: str) -> GitCredentialInfo 
     return max(fitting, key=lambda info: (info.created_at, info.id), default=None)
 
 
+def credential_of(tx: Transaction, owner: str, url: str) -> str | None:
+    """The id of the owner's credential that opens the URL, as `credentials_for` chooses it."""
+    info = openers(tx, owner, [url]).get(url)
+    return info.id if info else None
+
+
 def _best(known: Sequence[GitCredentialInfo], url: str) -> GitCredentialInfo | None:
     place = _place(url)
     if place is None:

@@ -1,9 +1,11 @@
 """The page that shows two runs beside each other."""
 
 import asyncio
+from dataclasses import replace
 
 from starlette.responses import Response
 
+from runhook import inquiry
 from runhook.errors import Invalid
 from runhook.model.job import Job
 from runhook.services import comparisons, runs
@@ -35,4 +37,6 @@ async def compare_page(ask: Ask) -> Response:
 
     (this, other), job = await ask.read(work)
     found = await asyncio.to_thread(comparisons.comparison, this, other, ask.server.site)
+    commits = await inquiry.with_logs(ask, job.owner, found.commits)
+    found = replace(found, commits=commits)
     return ask.page("compare.html", found=found, job=job, this=this.run, other=other.run)

@@ -76,11 +76,11 @@ def _edge(key: list[Any] | None) -> tuple[datetime, str] | None:
 
 
 async def get(call: Call) -> Response:
-    return await _told(call)
+    return await _told(call, await _view(call))
 
 
-async def _told(call: Call) -> Response:
-    view = await _view(call)
+async def _told(call: Call, view: runs.RunView) -> Response:
+    """A run as it is now, with what is known only while it works or is held."""
     progress = (await call.progress([view.run])).get(view.run.id)
     until = await asyncio.to_thread(held.held_until, view, call.server.site)
     more = {
@@ -100,7 +100,7 @@ async def cancel(call: Call) -> Response:
         run = runs.cancel(tx, call.caller, call.path("run_id"), call.now)
         return runs.view_of(tx, run, call.server.site.capacity, call.now)
 
-    return Json(run_view_json(call.server, await call.write(work), call.now))
+    return await _told(call, await call.write(work))
 
 
 async def release(call: Call) -> Response:
@@ -109,7 +109,7 @@ async def release(call: Call) -> Response:
     directory = await call.write(lambda tx: held.release(tx, call.caller, site, run_id, call.now))
     if directory:
         await asyncio.to_thread(kernels.release, directory)
-    return await _told(call)
+    return await _told(call, await _view(call))
 
 
 async def lock(call: Call) -> Response:

@@ -20,7 +20,7 @@ from runhook.places import run_directory
 from runhook.runner.spec import IsolationSpec, RepositorySpec, Result, RunSpec, Secrets, WarmSpec
 from runhook.runner.warm import messages
 from tests.executors.conftest import Bench, level
-from tests.runner.test_notebook import write
+from tests.runner.notebooks import write
 
 PATIENCE = 60.0
 

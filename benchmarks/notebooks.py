@@ -8,11 +8,10 @@ uv. What is compared takes turns, so that other work on the machine meets both.
 """
 
 import argparse
-import json
+import itertools
 import os
 import platform
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
-import psutil
 from spine import Client, Row, Server, ms, quantile, wait_until_idle
 
 STACK = "pandas matplotlib scikit-learn"
@@ -123,7 +121,9 @@ class Jobs:
         return next(str(bar["note"] or "") for bar in bars if bar["name"] == "notebook")
 
 
-def turns(count: int, **measures: Callable[[], tuple[float, float]]) -> dict[str, list[list[float]]]:
+def turns(
+    count: int, **measures: Callable[[], tuple[float, float]]
+) -> dict[str, list[list[float]]]:
     """Each of them so often, taking turns: their first outputs and their ends."""
     found: dict[str, list[list[float]]] = {name: [[], []] for name in measures}
     for _ in range(count):
@@ -150,7 +150,7 @@ def warm_run(jobs: Jobs, job: str) -> Callable[[], tuple[float, float]]:
 def hello(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     warm, cold = jobs.make("hello-warm", "hello", True), jobs.make("hello-cold", "hello", False)
     found = turns(
-        25,
+        15,
         warm=warm_run(jobs, warm),
         cold=lambda: jobs.client.first_line(cold),
         papermill=lambda: papermill.run(folder / "hello.ipynb"),
@@ -158,7 +158,7 @@ def hello(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     half = {name: quantile(values[0], 0.5) for name, values in found.items()}
     ends = {name: quantile(values[1], 0.5) for name, values in found.items()}
     return [
-        ("hello, warm: POST → first output / ended, p50", shown(found["warm"]), "25 turns"),
+        ("hello, warm: POST → first output / ended, p50", shown(found["warm"]), "15 turns"),
         ("hello, warm: the same, p90", f"{ms(quantile(found['warm'][0], 0.9))} / "
          f"{ms(quantile(found['warm'][1], 0.9))}", ""),
         ("hello, cold: POST → first output / ended, p50", shown(found["cold"]), ""),
@@ -173,7 +173,7 @@ def work(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     cold = jobs.make("work-cold", "work", False, stack=True)
     papermill.run(folder / "work.ipynb")
     found = turns(
-        7,
+        5,
         warm=warm_run(jobs, warm),
         cold=lambda: jobs.client.first_line(cold),
         papermill=lambda: papermill.run(folder / "work.ipynb"),
@@ -181,7 +181,7 @@ def work(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     ends = {name: quantile(values[1], 0.5) for name, values in found.items()}
     memory = max(int(str(each["memory"])) for each in jobs.told())
     return [
-        ("pandas, pyplot, sklearn and 1.0 s of work: ended, warm", ms(ends["warm"]), "7 turns"),
+        ("pandas, pyplot, sklearn and 1.0 s of work: ended, warm", ms(ends["warm"]), "5 turns"),
         ("the same, cold / papermill", f"{ms(ends['cold'])} / {ms(ends['papermill'])}", ""),
         ("cold ÷ papermill", f"{ends['cold'] / ends['papermill']:.2f}", ""),
         ("its warm parent with a kernel that waits", f"{memory / 2**20:.0f} MiB", "proportional"),
@@ -191,7 +191,7 @@ def work(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
 def sustained(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     job = jobs.make("sustained", "hello", True)
     jobs.wait_for_spare()
-    count = 200
+    count = 100
     began = time.perf_counter()
     for _ in range(count):
         jobs.client.ask("POST", f"/api/jobs/{job}/start")
@@ -243,7 +243,7 @@ def twelve(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
         assert isinstance(bars, list)
         begun = float(next(bar["start"] for bar in bars if bar["name"] == "first_output"))
         starts.append(str(run["created_at"]) and _instant(str(run["created_at"])) + begun)
-    swaps = sum(a > b for a, b in zip(starts, starts[1:], strict=False))
+    swaps = sum(a > b for a, b in itertools.pairwise(starts))
     places = jobs_at_once()
     ideal = 0.5 * 12 / places
     return [

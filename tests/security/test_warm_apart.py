@@ -1,10 +1,12 @@
-"""Warm starts on a server without special rights, and of jobs that try to reach each other."""
+"""Warm starts on a server without special rights."""
 
 import json
 import time
 
 import nbformat
+import pytest
 
+from runhook.runner import scratch
 from tests.conftest import Api, Repository
 
 PATIENCE = 100.0
@@ -19,12 +21,23 @@ LOOK = (
 )
 
 
+@pytest.fixture
+def repository(unprivileged_api: Api) -> Repository:
+    """One that the server's user may read."""
+    data = unprivileged_api.server.data
+    made = Repository(data.parent / "warm-apart")
+    made.path.mkdir()
+    made.git("init", "--initial-branch", "main")
+    cells = [nbformat.v4.new_code_cell(LOOK)]
+    made.commit({"a.ipynb": str(nbformat.writes(nbformat.v4.new_notebook(cells=cells)))})
+    scratch.give(made.path, data.stat().st_uid)
+    return made
+
+
 def test_kernels_start_warm_without_special_rights(
     unprivileged_api: Api, repository: Repository
 ) -> None:
     api = unprivileged_api
-    cells = [nbformat.v4.new_code_cell(LOOK)]
-    repository.commit({"a.ipynb": str(nbformat.writes(nbformat.v4.new_notebook(cells=cells)))})
     repositories = [{"url": repository.url, "path": "nb"}]
     job = api.apply(
         name="warm-apart", notebook="nb/a.ipynb", warm=True, git_repositories=repositories
@@ -34,7 +47,7 @@ def test_kernels_start_warm_without_special_rights(
     while note != "warm":
         assert time.monotonic() < limit, note
         run = api.finished(api.start(job)["id"])
-        assert run["state"] == "succeeded", run
+        assert run["state"] == "succeeded", run["reason"]
         steps = run["waterfall"]
         assert isinstance(steps, list)
         note = next(str(each["note"]) for each in steps if each["name"] == "notebook")

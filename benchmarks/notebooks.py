@@ -9,6 +9,7 @@ uv. What is compared takes turns, so that other work on the machine meets both.
 
 import argparse
 import itertools
+import json
 import os
 import platform
 import re
@@ -21,7 +22,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
 from spine import Client, Row, Server, ms, quantile, wait_until_idle
 
 STACK = "pandas matplotlib scikit-learn"
@@ -39,9 +39,15 @@ SLEEPER = ("import time\nprint('on', flush=True)", "time.sleep(0.5)")
 def make_repository(folder: Path) -> str:
     folder.mkdir(parents=True)
     for name, cells in (("hello", HELLO), ("work", WORK), ("sleeper", SLEEPER)):
-        made = [nbformat.v4.new_code_cell(source) for source in cells]
-        book = nbformat.v4.new_notebook(cells=made)
-        (folder / f"{name}.ipynb").write_text(nbformat.writes(book), encoding="utf-8")
+        empty: dict[str, object] = {
+            "cell_type": "code",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+        }
+        made = [{**empty, "id": f"cell{n}", "source": source} for n, source in enumerate(cells)]
+        book = {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (folder / f"{name}.ipynb").write_text(json.dumps(book), encoding="utf-8")
     git = ["git", "-c", "user.name=b", "-c", "user.email=b@example.org"]
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *words], cwd=folder, check=True)
@@ -55,7 +61,15 @@ class Papermill:
         uv = Path(sys.executable).with_name("uv")
         venv = folder / "papermill"
         subprocess.run([uv, "venv", "-q", "--python", sys.executable, venv], check=True)
-        words = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", venv / "bin/python"]
+        words: list[str | Path] = [
+            uv,
+            "pip",
+            "install",
+            "-q",
+            "--compile-bytecode",
+            "--python",
+            venv / "bin/python",
+        ]
         subprocess.run([*words, "papermill", "ipykernel==7.4.0", *STACK.split()], check=True)
         self._program = venv / "bin" / "papermill"
         self._environment = {"PATH": f"{venv}/bin:{os.defpath}", "HOME": str(folder)}
@@ -63,7 +77,8 @@ class Papermill:
     def run(self, notebook: Path) -> tuple[float, float]:
         """Seconds to the first output, as `--log-output` shows it, and to the end."""
         began = time.perf_counter()
-        words = [self._program, notebook, "/dev/null", "--log-output", "--no-progress-bar"]
+        words: list[str | Path] = [self._program, notebook, "/dev/null"]
+        words += ["--log-output", "--no-progress-bar"]
         words += ["--kernel", "python3"]
         first = 0.0
         with subprocess.Popen(
@@ -150,7 +165,7 @@ def warm_run(jobs: Jobs, job: str) -> Callable[[], tuple[float, float]]:
 def hello(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     warm, cold = jobs.make("hello-warm", "hello", True), jobs.make("hello-cold", "hello", False)
     found = turns(
-        15,
+        10,
         warm=warm_run(jobs, warm),
         cold=lambda: jobs.client.first_line(cold),
         papermill=lambda: papermill.run(folder / "hello.ipynb"),
@@ -158,7 +173,7 @@ def hello(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
     half = {name: quantile(values[0], 0.5) for name, values in found.items()}
     ends = {name: quantile(values[1], 0.5) for name, values in found.items()}
     return [
-        ("hello, warm: POST → first output / ended, p50", shown(found["warm"]), "15 turns"),
+        ("hello, warm: POST → first output / ended, p50", shown(found["warm"]), "10 turns"),
         ("hello, warm: the same, p90", f"{ms(quantile(found['warm'][0], 0.9))} / "
          f"{ms(quantile(found['warm'][1], 0.9))}", ""),
         ("hello, cold: POST → first output / ended, p50", shown(found["cold"]), ""),
@@ -242,7 +257,7 @@ def twelve(jobs: Jobs, papermill: Papermill, folder: Path) -> list[Row]:
         bars = run["waterfall"]
         assert isinstance(bars, list)
         begun = float(next(bar["start"] for bar in bars if bar["name"] == "first_output"))
-        starts.append(str(run["created_at"]) and _instant(str(run["created_at"])) + begun)
+        starts.append(_instant(str(run["created_at"])) + begun)
     swaps = sum(a > b for a, b in itertools.pairwise(starts))
     places = jobs_at_once()
     ideal = 0.5 * 12 / places
@@ -269,7 +284,7 @@ def main() -> None:
     parser.add_argument("--only", help="one of the measures")
     only = parser.parse_args().only
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    rows: list[Row] = []
+    print("| what | measured | how |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         folder = scratch / "remotes" / "nb"
@@ -280,17 +295,15 @@ def main() -> None:
         try:
             for measure in (hello, work, sustained, twelve):
                 if only in (None, measure.__name__):
-                    rows += measure(jobs, papermill, folder)
+                    for row in measure(jobs, papermill, folder):
+                        print(f"| {' | '.join(row)} |", flush=True)
         finally:
             server.stop()
     load = statistics.fmean(os.getloadavg())
     print(
-        f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"load {load:.1f}\n"
+        f"\n{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"load {load:.1f}"
     )
-    print("| what | measured | how |\n|---|---|---|")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

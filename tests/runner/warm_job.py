@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -18,9 +17,9 @@ import psutil
 from runhook.executors.local import LocalExecutor
 from runhook.places import run_directory
 from runhook.runner.spec import IsolationSpec, RepositorySpec, Result, RunSpec, Secrets, WarmSpec
-from runhook.runner.warm import messages
+from runhook.runner.warm import keeper
 from tests.executors.conftest import Bench, level
-from tests.runner.test_notebook import write
+from tests.runner.notebooks import write
 
 PATIENCE = 60.0
 
@@ -108,14 +107,7 @@ class WarmJob:
 
     def told(self) -> list[dict[str, Any]]:
         """What the keeper says about its parents; nothing if there is no keeper."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asks:
-            try:
-                asks.connect(self.address)
-            except OSError:
-                return []
-            messages.send(asks, op="told")
-            answer = messages.receive(asks)
-        return list(answer.body["parents"]) if answer else []
+        return keeper.told(self.address)
 
     def until(self, true: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """Wait for what the keeper says to become so."""

@@ -102,7 +102,6 @@ class Execution:
         listening = asyncio.create_task(cells.listen())
         try:
             await self._each_cell(cells, kernel, {stop, listening})
-            cells.set_widgets_metadata()
             if self._launch.warm:
                 self._launch.warm.teach(await imported(client))
             client.shutdown()
@@ -110,6 +109,7 @@ class Execution:
         finally:
             listening.cancel()
             disconnect(client)
+            cells.keep_widgets()
 
     async def _unless(self, stop: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
         """What `work` comes to, unless the attempt has to stop before: Stopped."""

@@ -14,12 +14,13 @@ from runhook.runner.report import StepFailed
 
 async def start(launch: Launch) -> Kernel:
     """A kernel for the notebook. StepFailed, with what was found instead, if there is none."""
-    spec = choose(launch.notebook, launch.python)
-    if spec.language == PYTHON and launch.warm and launch.warm.lease:
+    if launch.warm and language_of(launch.notebook) != PYTHON:
+        launch.warm.decline("only notebooks in Python start warm")
+    if launch.warm and launch.warm.lease:
         warm = await start_warm(launch, launch.warm)
         if warm:
             return warm
-    return await start_cold(launch, spec)
+    return await start_cold(launch, choose(launch.notebook, launch.python))
 
 
 def choose(notebook: NotebookNode, python: Path) -> Spec:

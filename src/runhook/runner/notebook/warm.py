@@ -31,8 +31,7 @@ async def start_warm(launch: Launch, warm: WarmStart) -> "WarmKernel | None":
         doors = launch.control.bounds.doors()
         warm.lease.begin(launch.variables, launch.directory, doors)
     except OSError as error:
-        warm.give_up(f"its warm kernel was lost: {error}")
-        warm.fall_back()
+        warm.decline(f"its warm kernel was lost: {error}")
         return None
     return WarmKernel(warm.lease)
 

@@ -411,3 +411,15 @@ def dismiss(address: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asks, suppress(OSError):
         asks.connect(address)
         messages.send(asks, op="leave")
+
+
+def told(address: str) -> list[dict[str, Any]]:
+    """What the keeper there says about its parents; nothing if there is no keeper."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asks:
+        try:
+            asks.connect(address)
+        except OSError:
+            return []
+        messages.send(asks, op="told")
+        answer = messages.receive(asks)
+    return list(answer.body["parents"]) if answer else []

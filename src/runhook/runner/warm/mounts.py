@@ -1,11 +1,13 @@
 """Showing the folders of a run in a box that stands already: mounts made from outside.
 
 A copy of each mount is taken where it is, and put into the box's namespace (open_tree(2) and
-move_mount(2), Linux 5.2). A process without rights of its own has them over the user namespace of
-the box that it made; there it gets a copy of its own mounts to take from.
+move_mount(2), Linux 5.2). A process without rights of its own has them over the user namespace that
+it made for the box; there it gets a copy of its own mounts to take from. That is the namespace to
+which the mounts belong (ioctl_ns(2)), not the inner one in which the work is.
 """
 
 import ctypes
+import fcntl
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +19,7 @@ AT_FDCWD = -100
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 4
 MNT_DETACH = 2
+NS_GET_USERNS = 0xB701
 EMPTY = ctypes.c_char_p(b"")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -27,12 +30,11 @@ def show(box: int, kinds: int, folders: Sequence[str]) -> None:
     if that cannot be."""
 
     def work() -> None:
-        descriptor = os.pidfd_open(box)
+        inside = _mounts_of(box, kinds)
         if kinds & syscalls.CLONE_NEWUSER:
-            syscalls.join_namespaces(descriptor, syscalls.CLONE_NEWUSER)
             _checked(_libc.unshare(syscalls.CLONE_NEWNS), "unshare")
         trees = [(path, _copy(path)) for path in folders]
-        syscalls.join_namespaces(descriptor, syscalls.CLONE_NEWNS)
+        syscalls.join_namespaces(inside, syscalls.CLONE_NEWNS)
         os.umask(0o022)
         for path, tree in trees:
             os.makedirs(path, exist_ok=True)
@@ -45,10 +47,7 @@ def hide(box: int, kinds: int, folders: Sequence[str]) -> None:
     """Take them away again, also from whoever still stands in them. Safe to repeat."""
 
     def work() -> None:
-        descriptor = os.pidfd_open(box)
-        syscalls.join_namespaces(
-            descriptor, kinds & (syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
-        )
+        syscalls.join_namespaces(_mounts_of(box, kinds), syscalls.CLONE_NEWNS)
         for path in folders:
             _libc.umount2(ctypes.c_char_p(os.fsencode(path)), ctypes.c_int(MNT_DETACH))
             with suppress(OSError):
@@ -57,6 +56,14 @@ def hide(box: int, kinds: int, folders: Sequence[str]) -> None:
 
     with suppress(OSError):
         _elsewhere(work)
+
+
+def _mounts_of(box: int, kinds: int) -> int:
+    """A descriptor of the box's mount namespace; this process has rights over it from now on."""
+    mounts = os.open(f"/proc/{box}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    if kinds & syscalls.CLONE_NEWUSER:
+        syscalls.join_namespaces(fcntl.ioctl(mounts, NS_GET_USERNS), syscalls.CLONE_NEWUSER)
+    return mounts
 
 
 def _copy(path: str) -> int:

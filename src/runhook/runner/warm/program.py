@@ -38,6 +38,7 @@ import random
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +51,7 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread
 OWN = (
     "ipykernel.ipkernel ipykernel.debugger debugpy.server.api IPython.core.debugger "
     "IPython.core.completerlib IPython.core.oinspect IPython.extensions.storemagic sqlite3 "
-    "tornado.platform.asyncio tornado.locks tornado.queues faulthandler"
+    "psutil tornado.platform.asyncio tornado.locks tornado.queues faulthandler"
 ).split()
 """What ipykernel imports when it is made ready, at its leisure."""
 
@@ -226,7 +227,7 @@ def become_kernel(line: socket.socket, order: Any, name: str) -> int:
     tell(line, begun=True)
     line.close()
     app.start()
-    finish()
+    finish(app)
     return 0
 
 
@@ -319,12 +320,18 @@ def settle_matplotlib() -> None:
             sys.modules["matplotlib.pyplot"].install_repl_displayhook()
 
 
-def finish() -> None:
-    """What the end of a Python program does, which a fork would do for its parent's sake, too."""
+def finish(app: Any) -> None:
+    """What the end of a Python program does, but for the sockets, which go with the process:
+    closing them in order waits for others."""
+    wait_for_threads = getattr(threading, "_shutdown", lambda: None)
+    with contextlib.suppress(BaseException):
+        wait_for_threads()
+    atexit.unregister(app.close)
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
-    with contextlib.suppress(BaseException):
-        sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
 
 
 if __name__ == "__main__":

@@ -36,6 +36,13 @@ class WarmStart:
             self.give_up("its environment was changed")
         return self.lease is not None
 
+    def decline(self, why: str) -> None:
+        """Go on without the kernel, in a box of the attempt's own."""
+        had_one = self.lease is not None
+        self.give_up(why)
+        if had_one:
+            self.fall_back()
+
     def give_up(self, why: str) -> None:
         """Go on without the kernel."""
         self.cold = why

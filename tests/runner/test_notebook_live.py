@@ -31,7 +31,7 @@ print("\\r12", flush=True)
 WIDGET = """import comm
 from IPython.display import display
 # the messages of ipywidgets.IntProgress, and one that is odd
-state = {'_model_module': '@jupyter-widgets/controls', '_model_name': 'IntProgressModel', 'value': 0}
+state = {'_model_module': '@jupyter-widgets/controls', '_model_name': 'IntProgressModel'}
 bar = comm.create_comm(target_name='jupyter.widget', data={'state': state, 'buffer_paths': []})
 comm.create_comm(target_name='jupyter.widget', data={'state': {}})
 for n in range(101):

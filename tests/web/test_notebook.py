@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.conftest import Api, Repository
 from tests.web.conftest import Visitor, visit
 
+expect.set_options(timeout=20_000)  # seconds are nothing where several suites share two cores
+
 
 def code(source: str, *outputs: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     told = {"outputs": list(outputs), "execution_count": 1}

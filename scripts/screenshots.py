@@ -3,6 +3,7 @@
 Starts a server of its own with a few jobs; needs the test set-up and Chromium.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -48,13 +48,17 @@ def notebooks(api: Api, folder: Path) -> dict[str, str]:
     """A notebook that is executing, with earlier runs to tell how long it takes, and one that
     failed."""
     path = folder / "figures"
-    new = nbformat.v4
-    for name, cells in {"figures": FIGURES[:6], "checked": FIGURES}.items():
-        code = [new.new_code_cell(each) for each in cells[1:]]
-        code[0].metadata["tags"] = ["parameters"]
-        made = new.new_notebook(cells=[new.new_markdown_cell(cells[0]), *code])
-        path.mkdir(exist_ok=True)
-        (path / f"{name}.ipynb").write_text(nbformat.writes(made))
+    path.mkdir()
+    for name, sources in {"figures": FIGURES[:6], "checked": FIGURES}.items():
+        cells: list[dict[str, object]] = [
+            {"cell_type": "code", "source": each, "metadata": {}, "outputs": []} for each in sources
+        ]
+        cells[0] = {"cell_type": "markdown", "source": sources[0], "metadata": {}}
+        cells[1] |= {"metadata": {"tags": ["parameters"]}}
+        for each in cells[1:]:
+            each["execution_count"] = None
+        made = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        (path / f"{name}.ipynb").write_text(json.dumps(made))
     commit(path)
     shared = {
         "git_repositories": [{"url": path.as_uri()}],

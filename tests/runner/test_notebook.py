@@ -1,54 +1,16 @@
 """Native notebooks, with real kernels."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from runhook.runner.spec import LimitsSpec
 from tests.executors.conftest import Bench, anyio_backend, bench, log
+from tests.runner.notebooks import execute, repository_of, write
 
-__all__ = ["anyio_backend", "bench"]
+__all__ = ["anyio_backend", "bench", "repository_of"]
 pytestmark = pytest.mark.anyio
-
-
-def write(path: Path, *cells: str, **metadata: object) -> None:
-    """A notebook of code cells; the first line `# tags: x` of one becomes its tags."""
-    made = []
-    for source in cells:
-        head, _, rest = source.partition("\n")
-        tags = head.removeprefix("# tags: ").split() if head.startswith("# tags: ") else []
-        made.append(nbformat.v4.new_code_cell(rest if tags else source, metadata={"tags": tags}))
-    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=made, metadata=metadata)))
-
-
-@pytest.fixture
-def repository_of(tmp_path: Path) -> Any:
-    """Commit a folder; the repository of the spec."""
-    import subprocess
-
-    from runhook.runner.spec import RepositorySpec
-
-    folder = tmp_path / "remote" / "nb"
-    folder.mkdir(parents=True)
-
-    def commit() -> RepositorySpec:
-        git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
-        for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
-            subprocess.run([*git, *words], cwd=folder, check=True)
-        return RepositorySpec(folder.as_uri(), "nb")
-
-    return folder, commit
-
-
-async def execute(bench: Bench, repository_of: Any, **more: Any) -> tuple[Any, Any, Any]:
-    _, commit = repository_of
-    spec = bench.spec(notebook="nb/a.ipynb", repositories=[commit()], **more)
-    result = await bench.run(spec)
-    kept = Path(spec.directory) / "artifacts" / "a.ipynb"
-    return spec, result, json.loads(kept.read_text()) if kept.exists() else None
 
 
 async def test_a_notebook_runs_beside_its_siblings_and_is_kept(

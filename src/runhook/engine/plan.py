@@ -84,6 +84,11 @@ def run_spec(
         command=filled_in(spec.command, run.parameters) if spec.command else None,
         notebook=workspace_path(spec.notebook) if spec.notebook else None,
         parameters=_open_parameters(run),
+        secret_parameters={
+            name: isinstance(run.parameters[name], str)
+            for name in run.secret_parameters or ()
+            if name in run.parameters
+        },
         working_directory=workspace_path(spec.working_directory or "."),
         variables=spec.environment_variables or {},
         start_script=spec.start_script,

@@ -17,6 +17,7 @@ from runhook.engine.sighting import Sighting, look
 from runhook.errors import Unavailable
 from runhook.executors.base import Executor, Phase
 from runhook.model.run import Attempt, Run
+from runhook.runner.mending import mend_notebook
 from runhook.services.site import Site
 from runhook.store import attempts
 from runhook.store.database import Database
@@ -154,7 +155,9 @@ class Watcher:
     async def _bury(self, attempt: Attempt, seen: Sighting, lost: str, now: datetime) -> None:
         """What a lost attempt left running ends before anything can be started in its place."""
         left = await self._clean(attempt)
-        await self._settle(attempt, seen, now, f"{lost}; {left}" if left else lost)
+        reason = f"{lost}; {left}" if left else lost
+        await asyncio.to_thread(mend_notebook, self._site.directory(attempt.id), reason)
+        await self._settle(attempt, seen, now, reason)
 
     async def _clean(self, attempt: Attempt) -> str:
         directory = str(self._site.directory(attempt.id))

@@ -100,6 +100,7 @@ class IsolationSpec:
 @dataclass(frozen=True)
 class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
+    `secret_parameters` says of each whether it is a text; the values are among the `Secrets`.
 
     A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
     older than the start.
@@ -119,6 +120,7 @@ class RunSpec:
     command: str | None = None
     notebook: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    secret_parameters: dict[str, bool] = field(default_factory=dict)
     working_directory: str = "."
     variables: dict[str, str] = field(default_factory=dict)
     start_script: str | None = None

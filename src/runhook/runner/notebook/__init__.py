@@ -1,7 +1,9 @@
 """Executing a notebook natively: parameters in, cells executed, the executed notebook out.
 
     document    read and judged           kernel      what a started kernel is (the seam)
-    injection   parameters put in         kernels     which one, and how it is started
+    language    in which it is written    kernels     which one, and how it is started
+    injection   parameters put in, as     kernelspecs where other languages' are found
+                literals (of languages)
     execution   from the first cell to    cold        one that is started for this notebook
                 whatever ends it          client      our end of its channels
     endings     what an end means         cells       one cell after another, by its messages
@@ -23,6 +25,7 @@ from runhook.runner.notebook.execution import Execution
 from runhook.runner.notebook.injection import inject
 from runhook.runner.notebook.journal import Journal
 from runhook.runner.notebook.kernel import Launch
+from runhook.runner.notebook.language import language_of
 from runhook.runner.notebook.live import LiveDocument
 from runhook.runner.notebook.outputs import Outputs
 from runhook.runner.notebook.record import Record
@@ -50,7 +53,11 @@ def run_notebook(
     assert spec.notebook is not None
     source = find_notebook(workspace, spec.notebook)
     notebook = read_notebook(workspace, source, spec.notebook)
-    inject(notebook, spec.parameters)
+    unwritten = inject(notebook, spec.parameters, spec.secret_parameters)
+    if unwritten:
+        names = ", ".join(unwritten)
+        message = f"{language_of(notebook)} notebooks get parameters by environment variables only"
+        reporter.emit("notice", message=f"{message}: {names}")
     clear_outputs(notebook)
     artifacts = Path(spec.directory) / KEPT
     journal = Journal(Path(spec.directory), reporter.masker)

@@ -73,6 +73,11 @@ class Cells(NotebookClient):
         await self._quiet()
         return reply
 
+    def ask_to_interrupt(self) -> None:
+        """For kernels that want a message instead of a signal."""
+        assert self.kc is not None
+        self.kc.control_channel.send(self.kc.session.msg("interrupt_request", {}))
+
     async def _reply(self, request: str) -> Message:
         assert self.kc is not None
         while True:

@@ -12,6 +12,7 @@ from typing import Literal
 from jupyter_client.connect import write_connection_file
 
 from runhook.runner.notebook.kernel import Connection, Launch, readable
+from runhook.runner.notebook.kernelspecs import Spec
 from runhook.runner.process import Control, Exit, exit_of, spawn
 from runhook.runner.scratch import give
 from runhook.runner.tree import Ending, end_descendants, interrupt_descendants
@@ -19,11 +20,11 @@ from runhook.runner.tree import Ending, end_descendants, interrupt_descendants
 COMPLAINT = 2000
 
 
-async def start_cold(launch: Launch) -> "ColdKernel":
-    """Start the environment's own interpreter, whatever the notebook's metadata names."""
+async def start_cold(launch: Launch, spec: Spec) -> "ColdKernel":
+    """Start the kernel's program in the notebook's folder. StepFailed if that cannot be done."""
     file, connection = _connect(launch.sockets)
-    argv = [str(launch.python), "-m", "ipykernel_launcher", "-f", file]
-    variables = dict(launch.variables)
+    argv = [word.replace("{connection_file}", file) for word in spec.argv]
+    variables = {**spec.variables, **launch.variables}
     if launch.control.confinement is None:  # in a box it ends with us, and cannot see us
         variables["JPY_PARENT_PID"] = str(os.getpid())
     reads, writes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -36,17 +37,23 @@ async def start_cold(launch: Launch) -> "ColdKernel":
         raise
     finally:
         os.close(writes)
-    return ColdKernel(process, connection, reads)
+    return ColdKernel(process, connection, reads, spec.interrupts)
 
 
 class ColdKernel:
     """A child of this process. What it writes beside its messages is read, and its end kept."""
 
-    interrupts: Literal["signal", "message"] = "signal"
     how = "cold"
 
-    def __init__(self, process: Popen[bytes], connection: Connection, reads: int) -> None:
+    def __init__(
+        self,
+        process: Popen[bytes],
+        connection: Connection,
+        reads: int,
+        interrupts: Literal["signal", "message"],
+    ) -> None:
         self.connection = connection
+        self.interrupts = interrupts
         self._process = process
         self._ended: asyncio.Task[Exit] | None = None
         self._reads = reads

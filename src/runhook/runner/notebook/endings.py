@@ -6,6 +6,8 @@ from typing import Any
 
 from runhook.runner.process import Exit
 
+LONGEST = 2000
+"""Characters of an error that stand in a reason; the notebook has more of it, the log all."""
 NO_STDIN = "StdinNotImplementedError"
 
 
@@ -30,7 +32,7 @@ def of_reply(content: dict[str, Any], cell: int, lenient: bool) -> Ending:
         return _left(asked.get("keepkernel"), "exit()", cell)
     if content["status"] == "ok":
         return Ending("ok")
-    name, value = str(content.get("ename")), str(content.get("evalue"))
+    name, value = _short(content.get("ename")), _short(content.get("evalue"))
     if name == "SystemExit":
         return _left(value, f"sys.exit({value})", cell)
     if lenient:
@@ -39,6 +41,11 @@ def of_reply(content: dict[str, Any], cell: int, lenient: bool) -> Ending:
     if name == NO_STDIN:
         reason += "; a run has nobody to ask, so take what it needs from a parameter"
     return Ending("error", last=True, reason=reason)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _asks_exit(payload: Any) -> bool:

@@ -127,6 +127,8 @@ class Execution:
     def _last(self, index: int, ending: Ending) -> None:
         """No cell follows: say why, in the notebook and to whoever called."""
         self._record.finished(index, ending.status)
+        if not ending.reason:
+            self._record.forget_exit(index)
         self._record.note(index, ending.name, ending.note or ending.reason or "")
         if ending.reason:
             raise StepFailed(ending.reason, ending.exit_code, ending.signal)
@@ -147,7 +149,7 @@ class Execution:
                 await asyncio.sleep(LAST_WORDS_SECONDS)
                 ending = of_death(ended.result(), index + 1, self._control.bounds.explain())
             else:
-                await self._stop(index, kernel, {work, ended}, others)
+                await self._stop(index, cells, kernel, {work, ended}, others)
             self._record.finished(index, ending.status)
             return ending
         finally:
@@ -157,6 +159,7 @@ class Execution:
     async def _stop(
         self,
         index: int,
+        cells: Cells,
         kernel: Kernel,
         ends: set[asyncio.Task[Any]],
         others: set[asyncio.Task[None]],
@@ -168,7 +171,7 @@ class Execution:
                 each.result()  # what failed there is told, and nothing else
         why = self._control.due()
         assert why
-        kernel.interrupt()
+        interrupt(kernel, cells)
         grace = self._control.grace
         await asyncio.wait(ends, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         self._record.finished(index, "stopped")
@@ -188,6 +191,14 @@ class Execution:
         with suppress(OSError):  # a full disk costs a part of the log, not the run
             while rest:
                 rest = rest[os.write(self._reporter.log_fd, rest) :]
+
+
+def interrupt(kernel: Kernel, cells: Cells) -> None:
+    """As the kernel wants it."""
+    if kernel.interrupts == "signal":
+        kernel.interrupt()
+    else:
+        cells.ask_to_interrupt()
 
 
 async def stop_due(control: Control) -> None:

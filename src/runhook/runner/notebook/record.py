@@ -69,6 +69,11 @@ class Record:
         self._cells[index].outputs.append(_output(name, text))
         self._live.changed(index)
 
+    def forget_exit(self, index: int) -> None:
+        """Take away the error that IPython shows for an exit which is a success."""
+        outputs = self._cells[index].outputs
+        outputs[:] = [each for each in outputs if each.get("ename") != "SystemExit"]
+
     def _left(self, index: int) -> str:
         """Which cells are never going to run."""
         numbers = sorted(n + 1 for n in self._open if n > index and self._cells[n].source.strip())

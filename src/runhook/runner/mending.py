@@ -1,0 +1,89 @@
+"""The executed notebook of an attempt whose runner was killed, or whose machine was restarted: it
+still says that a cell is running. Here it is told the truth, once nothing of the attempt lives.
+
+The work could write to the artifacts, so the notebook is opened through no link, only a regular
+file of a reasonable size is taken, and what has not the shape that a runner writes is left as it
+is. Repeating it changes nothing. It is masked already, and holds nothing new but our sentence.
+"""
+
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from runhook.runner.collect import FOLDER, LARGEST_MASKED, READ
+from runhook.runner.scratch import KEPT
+from runhook.runner.spec import CellReport, RunSpec, append_line, executed_name
+
+KEY = "runhook"
+UNFINISHED = {"running": "lost", "pending": "never_ran"}
+
+
+def mend_notebook(directory: Path, reason: str) -> bool:
+    """Mark the cell that was running as lost, and those after it as never run, in the notebook and
+    in cells.jsonl; True if that was needed. `reason` is one sentence for people."""
+    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        spec = RunSpec.load(directory)
+        if spec.notebook:
+            folder = os.open(directory / KEPT, FOLDER)
+            try:
+                return _mend(folder, executed_name(spec.notebook), directory, reason)
+            finally:
+                os.close(folder)
+    return False
+
+
+def _mend(folder: int, name: str, directory: Path, reason: str) -> bool:
+    notebook = json.loads(_read(folder, name))
+    about = notebook["metadata"].get(KEY, {})
+    if about.get("status") != "running":
+        return False
+    changed = list(_settle(notebook["cells"], reason))
+    notebook["metadata"][KEY] = {**about, "status": "lost", "reason": reason}
+    text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
+    _replace(folder, name, f"{text}\n".encode("utf-8", "replace"))
+    for number, cell, status in changed:
+        told = {"cell": number, "id": cell.get("id"), "seconds": 0.0, "status": status}
+        append_line(directory / "cells.jsonl", CellReport(time.time(), "finished", told).line())
+    return True
+
+
+def _settle(cells: list[Any], reason: str) -> Iterator[tuple[int, Any, str]]:
+    """Each cell that was not over: its number from 1, itself, and how it ended."""
+    told = False
+    for number, cell in enumerate(cells, start=1):
+        about = cell["metadata"].get(KEY)
+        status = UNFINISHED.get(about["status"]) if about else None
+        if status is None:
+            continue
+        if not told and cell["source"]:
+            told = True
+            where = "in" if status == "lost" else "before"
+            text = f"{reason} ({where} this cell; what was not executed by then never ran)"
+            error = {"output_type": "error", "ename": "Lost", "evalue": text}
+            cell["outputs"].append({**error, "traceback": [f"Lost: {text}"]})
+        about["status"] = status
+        yield number, cell, status
+
+
+def _read(folder: int, name: str) -> bytes:
+    descriptor = os.open(name, READ, dir_fd=folder)
+    with open(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_MASKED:
+            raise ValueError("it is not what a runner writes")
+        return file.read()
+
+
+def _replace(folder: int, name: str, data: bytes) -> None:
+    temporary = f".{name}.mended"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+        file.write(data)
+    os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -23,6 +23,8 @@ from tests.web.conftest import FLAGS  # noqa: E402
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 
 
+LASTS = 150
+"""Seconds for which a notebook executes: long enough for all pictures of it."""
 FIGURES = (
     "# Sales of the week\n\nHow each region did, and what to expect: a trend $y = a x + b$.",
     "region: str = 'north'  # which one\nweeks: int = 12  # how many\npause: float = 1.5",
@@ -67,10 +69,11 @@ def notebooks(api: Api, folder: Path) -> dict[str, str]:
     }
     good = api.apply(name="sales-figures", notebook="figures/figures.ipynb", **shared)
     bad = api.apply(name="checked-figures", notebook="figures/checked.ipynb", **shared)
-    for _ in range(3):
-        api.finished(api.start(good)["id"])
     failed = api.finished(api.start(bad)["id"])
-    running = api.start(good, json={"parameters": {"pause": 90}})
+    lasting = {"parameters": {"pause": LASTS}}
+    for each in [api.start(good, json=lasting) for _ in range(2)]:
+        api.finished(each["id"])
+    running = api.start(good, json=lasting)
     limit = time.monotonic() + 60
     while "fitting" not in api.log(running["id"]) and time.monotonic() < limit:
         time.sleep(0.2)

@@ -56,6 +56,16 @@ def test_a_cell_that_was_moved_or_rewritten_is_known_by_its_id() -> None:
     assert matched(["", ""], [CellTimes(["", ""], {1: 2.0})]) == [(), (2.0,)]
 
 
+def test_a_cell_that_is_overdue_leaves_no_estimate() -> None:
+    earlier = [CellTimes("abc", {0: 4.0, 1: 1.0})] * 3
+    begun = trace((0.0, "started", {"cell": 1}))
+    sentences = [found.sentence for at in (1, 5, 8) if (found := progress(begun, earlier, at))]
+    assert sentences == [
+        *("cell 1 of 3, about 6 s left", "cell 1 of 3, about 4 s left"),
+        "cell 1 of 3, longer than in any earlier run",
+    ]
+
+
 def test_only_cells_that_succeeded_count_for_later_runs() -> None:
     told = trace(*ended(1, 2.0), *ended(2, 3.0, "error"), *ended(3, 3.0, "never_ran"))  # type: ignore[arg-type]
     assert told.times == CellTimes(("a", "b", "c"), {0: 1.0})

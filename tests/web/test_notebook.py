@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Api, Repository
 from tests.web.conftest import Visitor, visit
+
+expect.set_options(timeout=20_000)  # seconds are nothing where several suites share two cores
 
 
 def code(source: str, *outputs: dict[str, Any], **metadata: Any) -> dict[str, Any]:
@@ -337,3 +341,29 @@ def test_a_narrow_screen_does_not_scroll_sideways(
         visitor.sign_in()
         visitor.go(path)
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_notebook_that_is_not_masked_yet_is_not_shown(shared_api: Api, meeting: Path) -> None:
+    gate, made = meeting / "go", json.dumps({"cells": [text("VALUE")], "nbformat": 4})
+    command = (
+        f"printf '%s' '{made}' | sed \"s/VALUE/$key/\" > $RUNHOOK_ARTIFACTS/out.ipynb; "
+        f"touch {meeting}/done; while [ ! -e {gate} ]; do sleep 0.05; done"
+    )
+    secret = {"type": "str", "secret": True}
+    job = shared_api.apply(name="unmasked-notebook", command=command, parameters={"key": secret})
+    run = shared_api.start(job, json={"parameters": {"key": "hunter-two"}})
+    path = f"/dash/runs/{run['id']}"
+    limit = time.monotonic() + 60
+    while not (meeting / "done").exists():
+        assert time.monotonic() < limit
+        threading.Event().wait(0.02)
+    for each in ("", "/cells", "/output", "/notebook.html"):
+        query = {"notebook": "out.ipynb", "cell": 1}
+        answer = shared_api.request("GET", f"{path}{each}", params=query)
+        assert answer.status_code == (404 if each else 200)
+        assert "hunter-two" not in answer.text
+    gate.touch()
+    shared_api.finished(run["id"])
+    shown = shared_api.request("GET", f"{path}/cells?notebook=out.ipynb").text
+    assert 'id="cell-1"' in shown
+    assert "hunter-two" not in shown

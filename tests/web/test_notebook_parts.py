@@ -26,7 +26,7 @@ PROSE = set(
 )
 PAGE = PROSE | {"article", "header", "div", "iframe"}
 HARMLESS = re.compile(
-    r"class|id|alt|title|rel|start|width|height|loading|sandbox|referrerpolicy|tabindex|data-mark|"
+    r"class|id|alt|title|rel|start|width|height|loading|sandbox|referrerpolicy|tabindex|data-mark|role|"
     r"aria-label"
 )
 

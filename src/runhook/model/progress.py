@@ -5,13 +5,14 @@ estimate takes the median of earlier successful runs cell by cell; `services.pro
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 FEWEST_TIMES, STALLED_FACTOR, STALLED_SECONDS = 3, 3.0, 30.0
 """A cell is stalled once it takes three times as long as in the slowest of at least three earlier
 runs, and half a minute longer than it."""
+OVERDUE_FACTOR = 1.5
 MOST_CELLS = 100_000
 
 
@@ -84,8 +85,8 @@ def _seconds(value: Any) -> float | None:
 class Progress:
     """Where a notebook is: in `cell` (None between two) of `of`, counted as people do, from 1; of
     the `code_cells` among them `done` have ended. Seconds: `elapsed` since it began, `cell_elapsed`
-    in this cell, and about so many are `left` (None: no earlier run tells). `usual` is how long the
-    cell took at most, `stalled` that this is far beyond."""
+    in this cell, and about so many are `left` (None: earlier runs do not tell). `usual` is how long
+    the cell took at most, `stalled` that this is far beyond."""
 
     cell: int | None
     of: int
@@ -107,7 +108,16 @@ class Progress:
         if self.stalled and self.usual is not None and self.cell_elapsed is not None:
             took, most = about(self.cell_elapsed), about(self.usual)
             return f"{where} has taken {took}, and never more than {most} before"
+        if self.overdue:
+            return f"{where}, longer than in any earlier run"
         return f"{where}, about {about(self.left)} left" if self.left is not None else where
+
+    @property
+    def overdue(self) -> bool:
+        """Does the cell take clearly longer than ever? Then nobody can say how much is left."""
+        if self.usual is None or self.cell_elapsed is None:
+            return False
+        return self.cell_elapsed > OVERDUE_FACTOR * self.usual + 1
 
 
 def about(seconds: float) -> str:
@@ -131,7 +141,7 @@ def progress(trace: Trace, earlier: Sequence[CellTimes], now: float) -> Progress
     taken = None if place is None else max(0.0, now - trace.running_since)
     times = () if place is None else history[place]
     numbers = {each: number for number, each in trace.places.items()}
-    return Progress(
+    found = Progress(
         cell=None if place is None else numbers[place],
         of=trace.of,
         done=len(trace.ended),
@@ -142,6 +152,7 @@ def progress(trace: Trace, earlier: Sequence[CellTimes], now: float) -> Progress
         usual=max(times, default=None),
         stalled=taken is not None and is_stalled(times, taken),
     )
+    return replace(found, left=None) if found.overdue else found
 
 
 def matched(ids: Sequence[str], earlier: Iterable[CellTimes]) -> list[tuple[float, ...]]:

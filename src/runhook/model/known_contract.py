@@ -6,7 +6,7 @@ what such a program is given stands in its command line.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -157,6 +157,8 @@ def known_contract(spec: JobSpec, told: Told | None, problem: str | None = None)
     try:
         found = contract_of_cell(told.cell).parameters
         kept = {name: each for name, each in found.items() if not name.startswith("RUNHOOK_")}
+        for name in kept.keys() & set(declared.secrets):
+            kept[name] = replace(kept[name], default=COMPUTED)  # it is the notebook's, and untold
         if len(kept) > MOST_INFERRED:
             raise ValueError(
                 f"its cell tagged `parameters` assigns more than {MOST_INFERRED} names"

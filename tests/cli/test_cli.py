@@ -74,6 +74,33 @@ def test_apply_start_and_follow_end_as_the_run_ends(shell: Shell, tmp_path: Path
     assert run["id"] in shell("runs").stdout
 
 
+def test_the_recipe_of_a_repository_in_the_older_form_is_applied(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / ".saturn" / "saturn.json"
+    file.parent.mkdir()
+    job = {"instance_type": "large", "command": "echo from a repository", "backoff_limit": 2}
+    recipe = {"schema_version": "2022.01.06", "name": "by-repository", "job": job}
+    file.write_text(
+        json.dumps({**recipe, "image_uri": "a/b:1", "jupyter_server": {}, "owner": "admin"})
+    )
+    applied = shell("apply", str(file), "--json")
+    assert applied.returncode == 0, applied.stderr
+    assert json.loads(applied.stdout)["spec"] == {
+        "name": "by-repository",
+        "owner": "main/admin",
+        "image": {"uri": "a/b:1"},
+        "instance_type": "large",
+        "command": "echo from a repository",
+        "retries": 2,
+    }
+    assert "Note: image is kept, but not used here" in applied.stderr
+    file.write_text(json.dumps({**recipe, "colour": "red"}))
+    refused = shell("apply", str(file))
+    assert refused.returncode == 1
+    assert "colour" in refused.stderr
+
+
 def test_a_recipe_may_be_yaml_without_its_frame_and_notes_go_to_stderr(
     shell: Shell, tmp_path: Path
 ) -> None:

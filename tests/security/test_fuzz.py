@@ -269,6 +269,8 @@ def as_json(value: object) -> bytes:
     ("method", "path", "wrap"),
     [
         ("PUT", "/api/recipes", lambda spec: {"type": "job", "spec": spec}),
+        ("PUT", "/api/recipes?enforce_unknown=no", lambda spec: {"type": "job", "spec": spec}),
+        ("PUT", "/api/recipes", lambda spec: {**spec, "job": {"instance_type": "large"}}),
         ("POST", "/api/jobs", lambda spec: spec),
         ("PATCH", "/api/jobs/{job_id}", lambda spec: spec),
     ],

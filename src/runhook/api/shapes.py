@@ -19,7 +19,7 @@ from runhook.store.sessions import Session
 
 RULES = (
     "limits overlap max_running max_queued pool priority queue_timeout retry retention triggers "
-    "secrets"
+    "secrets config_files"
 ).split()
 """Fields of a definition that stand in a job object as they were given."""
 DEFAULT_WORKING_DIRECTORY = "/home/jovyan/workspace"
@@ -178,7 +178,7 @@ def job_json(server: Server, view: JobView) -> dict[str, Any]:
         **{name: given.get(name) for name in RULES},
         "schedules": [schedule_json(armed) for armed in view.schedules],
         "next_fire_at": instant(view.next_fire_at),
-        "warnings": spec.not_offered(),
+        "warnings": spec.not_offered(server.site.sizes),
     }
 
 
@@ -282,7 +282,7 @@ def recipe_json(
         "type": "job",
         "spec": {"instance_type": "", **job.spec.recipe_spec(), "owner": job.owner},
         "state": {"id": job.id, "status": job_status(view), "url": job_url(server, job.id)},
-        "warnings": [*notes, *job.spec.not_offered()],
+        "warnings": [*notes, *job.spec.not_offered(server.site.sizes)],
     }
     if action:
         recipe["state"]["action"] = action

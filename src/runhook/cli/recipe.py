@@ -6,6 +6,8 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from runhook.model.recipe import is_older
+
 LONGEST = 1024 * 1024
 MOST_VALUES = 100_000
 DEEPEST = 100
@@ -17,7 +19,8 @@ class RecipeError(Exception):
 
 
 def read_recipe(file: BinaryIO) -> dict[str, Any]:
-    """A recipe. One that is only the `spec`'s fields is given its frame."""
+    """A recipe, of today's or the older form of the compatible contract, such as
+    `.saturn/saturn.json`. One that is only the `spec`'s fields is given its frame."""
     data = file.read(LONGEST + 1)
     if len(data) > LONGEST:
         raise RecipeError(f"the recipe is longer than {LONGEST} bytes")
@@ -31,7 +34,8 @@ def read_recipe(file: BinaryIO) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError("the recipe must be a mapping, such as `type: job` and `spec: …`")
     values = _as_json(values)
-    return values if "spec" in values or "type" in values else {"type": "job", "spec": values}
+    framed = "spec" in values or "type" in values or is_older(values)
+    return values if framed else {"type": "job", "spec": values}
 
 
 def _require_plain(values: Any) -> None:

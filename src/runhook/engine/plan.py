@@ -12,6 +12,7 @@ from runhook.model.limits import Limits
 from runhook.model.pod import run_name
 from runhook.model.quantity import byte_count, seconds
 from runhook.model.run import Attempt, Run
+from runhook.model.secret import home_path
 from runhook.model.size import InstanceSize
 from runhook.model.source import Repository, workspace_path
 from runhook.runner.spec import (
@@ -99,6 +100,10 @@ def run_spec(
         hint_socket=site.hint_socket,
         owner=owner,
         isolation=replace(site.isolation, network=spec.network is not False),
+        files={
+            home_path(name): (file.content, file.bits)
+            for name, file in (spec.config_files or {}).items()
+        },
         compatible=_compatible(spec, job_name, owner, site, run),
     )
 

@@ -23,6 +23,7 @@ from pydantic import (
 
 from runhook.model import command_line
 from runhook.model.commands import as_text, listed
+from runhook.model.config_file import ConfigFile, check_files
 from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
 from runhook.model.filling import check_fillings
@@ -81,6 +82,9 @@ class JobSpec(BaseModel):
     )
     working_directory: Path | None = Field(default=None, description="Where a command runs.")
     environment_variables: dict[str, str] | None = None
+    config_files: dict[str, ConfigFile] | None = Field(
+        default=None, description="Files below the run's home, by their path there."
+    )
     start_script: Text | None = Field(default=None, description="Bash, before the command.")
     secrets: list[SecretAttachment] | None = Field(
         default=None, max_length=32, description="Secrets the run gets as variables or files."
@@ -197,6 +201,8 @@ class JobSpec(BaseModel):
         taken = dict.fromkeys(self.parameters or {}, "parameters")
         taken |= dict.fromkeys(self.environment_variables or {}, "environment_variables")
         check_attachments(self.secrets or [], taken)
+        files = [each.path for each in self.secrets or [] if each.is_file]
+        check_files(self.config_files or {}, files)
         return self
 
     @model_validator(mode="after")
@@ -255,13 +261,13 @@ class JobSpec(BaseModel):
 
     @property
     def instances(self) -> int:
-        """How many commands of a run stand beside each other at most."""
-        return self.scale or 1
+        """How many commands of a run stand beside each other at most; a notebook is alone."""
+        return (self.scale or 1) if self.command else 1
 
     @property
     def commands(self) -> list[str]:
         """The lines that a run executes, in the order of their ranks: those of a list, or the one
-        line as often as `scale` says. None if it is a notebook."""
+        line as often as `scale` says; none of a notebook."""
         if not self.command:
             return []
         return listed(self.command) or [self.command] * self.instances
@@ -317,7 +323,7 @@ class JobSpec(BaseModel):
         kept = {
             "image": self.image,
             "instance_type": self.instance_type and self.instance_type not in sizes,
-            "scale": self.notebook and self.instances > 1,
+            "scale": self.notebook and (self.scale or 1) > 1,
             "use_spot_instance": self.use_spot_instance,
             "start_dind": self.start_dind,
             "dask_cluster": self.dask_cluster,

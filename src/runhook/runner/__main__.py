@@ -34,7 +34,7 @@ from runhook.runner.limits import Bounds
 from runhook.runner.masking import Masker
 from runhook.runner.process import Control, Stopped
 from runhook.runner.report import Bar, Reporter, StepFailed
-from runhook.runner.secret_files import place_files
+from runhook.runner.secret_files import place_files, place_texts
 from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_whole
 from runhook.runner.syscalls import no_new_privileges
 from runhook.runner.tree import end_descendants
@@ -139,6 +139,7 @@ class _Attempt:
         open_way(self.spec)
         directory = Path(self.spec.directory)
         workspace = scratch.make(directory)
+        place_texts(directory / "home", self.spec.files)
         place_files(directory / "home", self.secrets.files)
         self._tell_limits()
         for notice in self.spec.notices:

@@ -101,7 +101,7 @@ class RunSpec:
     """One attempt. Exactly one of `command` and `notebook` is set; times are seconds (since 1970).
     Where there are several `commands`, `command` is the first of them; they stand in the order of
     their ranks, and `at_once` of them may run at the same time. `compatible` are variables that the
-    job's own may replace.
+    job's own may replace; `files` are texts and modes by their paths below the home.
 
     A repository is fetched unless a fetch began at or after `requested_at`: a checkout is never
     older than the start.
@@ -133,6 +133,7 @@ class RunSpec:
     commands: list[str] = field(default_factory=list)
     at_once: int = 1
     compatible: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, directory: Path) -> Self:

@@ -67,6 +67,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         older=found[SHOWN - 1].id if len(found) > SHOWN else "",
         before=before,
         rules=rules_of(view.job.spec),
+        sizes=ask.server.site.sizes,
         previews=[schedules.preview(armed, ask.now) for armed in view.schedules],
         start_url=start_url,
         fields=fields(contract, values.pop("typed", None)),

@@ -3,7 +3,7 @@ them. An attempt is a pod with one container, called `main`."""
 
 from typing import Any
 
-from runhook.api.shapes import instant, stamp
+from runhook.api.shapes import instant
 from runhook.model.run import Attempt, RunState
 from runhook.services.pods import Pod
 
@@ -89,15 +89,16 @@ def labels(pod: Pod) -> dict[str, str]:
 
 
 def history_json(pod: Pod) -> dict[str, Any]:
-    """A `PodHistory`, with the `end_time` that clients read although the contract has none."""
+    """A `PodHistory`, with the `end_time` that clients read although the contract has none. Its
+    times are exact, since clients take the latest: runs may begin in the same second."""
     attempt, run = pod.attempt, pod.run
     ended = attempt.finished_at if attempt else run.finished_at
     seen = ended or (attempt and attempt.started_at) or pod.began_at
     return {
         "pod_name": pod.name,
         "status": pod_status(pod),
-        "last_seen": stamp(seen),
-        "start_time": stamp(pod.began_at),
-        "end_time": stamp(ended) if ended else None,
+        "last_seen": instant(seen),
+        "start_time": instant(pod.began_at),
+        "end_time": instant(ended),
         "label_job_name": pod.run_name,
     }

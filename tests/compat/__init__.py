@@ -1,0 +1,1 @@
+"""Published clients of others, as they are, against a real server."""

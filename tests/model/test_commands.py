@@ -1,0 +1,82 @@
+"""One command, one so often, or a list of them: what a definition means by each."""
+
+import json
+from typing import Any
+
+import pytest
+
+from runhook.errors import Invalid
+from runhook.model.job import JobSpec
+from runhook.services.jobs import parse_spec
+from runhook.services.parameters import checked_parameters
+
+
+def spec(**more: Any) -> JobSpec:
+    return parse_spec({"name": "x", **more})
+
+
+@pytest.mark.parametrize(
+    ("given", "scale", "lines"),
+    [
+        ("echo a", None, ["echo a"]),
+        ("echo a", 3, ["echo a"] * 3),
+        (["echo a", "echo b"], None, ["echo a", "echo b"]),
+        ('["echo a", "echo b"]', 2, ["echo a", "echo b"]),
+        (' [ "echo é" ] ', None, ["echo é"]),
+        ("[ -f x ] && echo a", None, ["[ -f x ] && echo a"]),
+        ("[[ a == a ]]", 2, ["[[ a == a ]]"] * 2),
+        ('["a" -eq 1]', None, ['["a" -eq 1]']),
+        ("[" * 100_000, None, ["[" * 100_000]),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_lines_in_the_order_of_their_ranks(
+    given: object, scale: int | None, lines: list[str]
+) -> None:
+    made = spec(command=given, scale=scale)
+    assert made.commands == lines
+    assert made.instances == (scale or 1)
+    again = parse_spec(made.recipe_spec())
+    assert again.recipe_spec() == made.recipe_spec()
+    assert isinstance(made.command, str)
+
+
+def test_a_list_is_kept_as_the_text_that_stands_for_it() -> None:
+    assert spec(command=["echo é"]).recipe_spec()["command"] == '["echo é"]'
+    given = '[ "echo 1" ]'
+    assert spec(command=given).recipe_spec()["command"] == given
+
+
+@pytest.mark.parametrize("given", [[], [1], ["a", ""], "[]", "[null]", '[["a"]]', ["a"] * 10_001])
+def test_a_list_of_anything_else_is_refused(given: object) -> None:
+    with pytest.raises(Invalid) as caught:
+        spec(command=given)
+    assert "list of commands" in caught.value.details["command"]
+
+
+def test_parameters_stand_in_each_line_and_are_checked_there() -> None:
+    made = spec(command=["echo {{a}}", "echo b"], parameters={"a": "x"})
+    assert checked_parameters(made, {"a": "y"}) == {"a": "y"}
+    for line in ("echo {{nobody}}", 'echo "{{a}}"'):
+        with pytest.raises(Invalid) as caught:
+            spec(command=["echo b", line], parameters={"a": "x"})
+        assert "command" in caught.value.details
+    with pytest.raises(Invalid, match="command line"):
+        checked_parameters(
+            spec(command=["{{a}} " * 20, "b"], parameters={"a": "x"}), {"a": "y" * 9000}
+        )
+
+
+def test_a_notebook_runs_once_and_says_so() -> None:
+    made = spec(notebook="a.ipynb", scale=3)
+    assert (made.commands, made.instances) == ([], 1)
+    assert made.not_offered() == ["scale is kept, but not used here"]
+    assert spec(command="true", scale=3).not_offered() == []
+    sized = spec(command="true", instance_type="large")
+    assert sized.not_offered() == ["instance_type is kept, but not used here"]
+    assert sized.not_offered({"large": 1}) == []
+
+
+def test_a_job_object_says_a_list_as_text() -> None:
+    lines = ["echo a", "echo b"]
+    assert json.loads(str(spec(command=lines).command)) == lines

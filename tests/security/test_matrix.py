@@ -27,11 +27,12 @@ NAMED_IN_BODY = {
 LISTS = {"/api/jobs", "/api/runs", "/api/recipes", "/api/groups", "/api/git/credentials",
          "/api/git/hosts", "/api/secrets", "/api/audit", "/api/audit/export", "/api/active/pods",
          "/api/ssh_private_keys", "/api/external_repos",
-         "/api/external_repo_attachments"}  # fmt: skip
+         "/api/external_repo_attachments", "/api/active/resources"}  # fmt: skip
 """Whoever may look at anything may list what that is; what is in the lists is tested below."""
 MAY_BE_EMPTY = {
     *("/api/runs/{run_id}/result", "/api/runs/{run_id}/notebook"),
     "/api/runs/{run_id}/artifacts/{path:path}",
+    *("/api/jobs/{job_id}/template", "/api/jobs/{job_id}/service_account"),
 }
 """Addresses of things that the run of the cast did not leave: 404 is what those hear who may."""
 

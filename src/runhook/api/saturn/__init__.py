@@ -4,7 +4,9 @@ from runhook.api.call import Route
 from runhook.api.saturn import (
     absent,
     attachments,
+    definitions,
     group_members,
+    info,
     jobs,
     keys,
     orgs,
@@ -15,8 +17,10 @@ from runhook.api.saturn import (
 
 ROUTES: tuple[Route, ...] = (
     *jobs.ROUTES,
+    *definitions.ROUTES,
     *pods.ROUTES,
     *sizes.ROUTES,
+    *info.ROUTES,
     *orgs.ROUTES,
     *group_members.ROUTES,
     *usage.ROUTES,

@@ -32,6 +32,7 @@ async def until(condition: object) -> None:
         ("true", "succeeded", 0, None),
         ("exit 7", "failed", 7, None),
         ("kill -SEGV $$", "failed", None, signal.SIGSEGV),
+        ("kill -40 $$", "failed", None, 40),  # one without a name
         ("no-such-program", "failed", 127, None),
     ],
 )

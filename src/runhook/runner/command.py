@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -176,13 +175,10 @@ def _failed(what: str, ended: Exit, control: Control) -> StepFailed:
     memory = control.bounds.explain()
     if memory:
         reason = memory
-    elif ended.signal is not None:
-        name = signal.Signals(ended.signal).name if ended.signal < signal.NSIG else "?"
-        reason = f"{what} was ended by signal {ended.signal} ({name})"
     elif ended.code == NOT_FOUND:
         reason = f"{what} exited with status 127: bash did not find a program that it names"
     elif ended.code == NOT_EXECUTABLE:
         reason = f"{what} exited with status 126: a file that it names cannot be executed"
     else:
-        reason = f"{what} exited with status {ended.code}"
+        reason = f"{what} {ended.told}"
     return StepFailed(reason, ended.code, ended.signal)

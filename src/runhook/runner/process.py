@@ -56,6 +56,14 @@ class Exit:
     def ok(self) -> bool:
         return self.code == 0
 
+    @property
+    def told(self) -> str:
+        """`exited with status 3`, or `was ended by signal 9 (SIGKILL)`: not all have names."""
+        if self.signal is None:
+            return f"exited with status {self.code}"
+        names = {each.value: each.name for each in signal.Signals}
+        return f"was ended by signal {self.signal} ({names.get(self.signal, 'no name')})"
+
 
 class Observer(Protocol):
     """Something to be served while a process is waited for."""

@@ -5,7 +5,6 @@ log itself, without. What is written without an end of the line waits for it, or
 """
 
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -153,13 +152,13 @@ class Several:
 
     def _end(self, instance: _Instance) -> None:
         """Take its end, and its last words. Whoever it left behind is not heard any more."""
-        self._endings[instance.rank] = exit_of(instance.process)
+        ended = self._endings[instance.rank] = exit_of(instance.process)
         self._living.remove(instance)
         self._take(instance)
         self._write(instance.lines.flush())
         os.close(instance.pipe)
         instance.ending.close()
-        self._say(f"rank {instance.rank} {told(self._endings[instance.rank])}")
+        self._say(f"rank {instance.rank} {ended.told}")
 
     def _say(self, text: str) -> None:
         with suppress(OSError):  # a full disk costs the line, not the run
@@ -170,14 +169,6 @@ class Several:
         with suppress(OSError):
             while rest:
                 rest = rest[os.write(self._reporter.log_fd, rest) :]
-
-
-def told(ended: Exit) -> str:
-    """`exited with status 3`, `was ended by signal 9 (SIGKILL)`."""
-    if ended.signal is None:
-        return f"exited with status {ended.code}"
-    name = signal.Signals(ended.signal).name if ended.signal < signal.NSIG else "?"
-    return f"was ended by signal {ended.signal} ({name})"
 
 
 def failure_of(failed: Mapping[int, StepFailed], many: int) -> StepFailed:

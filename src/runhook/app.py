@@ -237,12 +237,12 @@ def _on_error(request: Request, error: Exception) -> Response:
 def _on_http_error(request: Request, error: Exception) -> Response:
     """A path that is not there, or not for this method, or a form that is none."""
     assert isinstance(error, HTTPException)
+    path, hint = request.url.path, why(request.url.path)
     missing: RunhookError = NotFound(
-        f"there is no {request.url.path} here", hint="See /api/docs for what there is."
+        f"there is no {path} here", hint=hint or "See /api/docs for what there is."
     )
     if error.status_code == 405:
-        path = request.url.path
-        missing = MethodNotAllowed(f"{request.method} cannot be used on {path}", hint=why(path))
+        missing = MethodNotAllowed(f"{request.method} cannot be used on {path}", hint=hint)
     if error.status_code == 400:
         missing = Malformed(f"cannot read this request: {error.detail}")
     response = _on_error(request, missing)

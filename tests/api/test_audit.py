@@ -129,6 +129,25 @@ class World:
         body = {"name": f"key-{self.count}"}
         return str(self.api.request("POST", "/api/ssh_private_keys", json=body).json()["id"])
 
+    def repository(self) -> str:
+        self.count += 1
+        body = {"remote_url": f"git@example.org:acme/audited-{self.count}.git"}
+        return str(self.api.request("POST", "/api/external_repos", json=body).json()["id"])
+
+    def keyed_repository(self) -> str:
+        """A repository that names a key."""
+        self.count += 1
+        url = f"git@example.org:acme/audited-{self.count}.git"
+        body = {"remote_url": url, "ssh_privatekey_id": self.private_key()}
+        return str(self.api.request("POST", "/api/external_repos", json=body).json()["id"])
+
+    def checked_out(self) -> str:
+        """The id of what a job checks out."""
+        job = self.job(git_repositories=[{"url": "https://example.org/acme/audited.git"}])
+        path = f"/api/external_repo_attachments?job_id={job}"
+        found = self.api.request("GET", path).json()["external_repo_attachments"]
+        return str(found[0]["id"])
+
     def host(self) -> str:
         answer = self.api.request("POST", "/api/git/hosts", json={"line": HOST_KEY})
         return str(answer.json()["id"])
@@ -203,6 +222,21 @@ CASES: dict[tuple[str, str], Case] = {
     ("DELETE", "/api/ssh_private_keys/{ssh_privatekey_id}"): Case(
         "git-credential.deleted", World.private_key
     ),
+    ("POST", "/api/external_repos"): Case(
+        "repository.added", body={"remote_url": "https://example.org/acme/posted.git"}
+    ),
+    ("PATCH", "/api/external_repos/{external_repo_id}"): Case(
+        "repository.changed", World.keyed_repository, {"ssh_privatekey_id": None}
+    ),
+    ("DELETE", "/api/external_repos/{external_repo_id}"): Case(
+        "repository.deleted", World.repository
+    ),
+    ("PATCH", "/api/external_repo_attachments/{external_repo_attachment_id}"): Case(
+        "job.changed", World.checked_out, {"ref": "main"}
+    ),
+    ("DELETE", "/api/external_repo_attachments/{external_repo_attachment_id}"): Case(
+        "job.changed", World.checked_out
+    ),
     ("POST", "/api/git/hosts"): Case(
         "host-key.confirmed",
         body={"line": HOST_KEY.replace("example.org", "other.example.org")},
@@ -273,6 +307,10 @@ UNRECORDED = {
         "/api/git/hosts/{host_id}/confirm",
     ): "needs a key that an ssh host showed to a runner: tests/services/test_git_access.py",
     ("POST", "/api/repositories/inspect"): "needs a repository: tests/api/test_inspections.py",
+    (
+        "POST",
+        "/api/external_repo_attachments",
+    ): "names its job in the body: tests/saturn_api/test_repositories.py",
     **dict.fromkeys(
         (
             ("POST", "/api/orgs/{org_id}/members"),
@@ -327,7 +365,8 @@ def test_every_changing_route_leaves_an_entry(world: World, route: Route) -> Non
     assert entry["before"] or entry["after"] or case.action in WITHOUT_FACTS, entry
     if "{" in path or "{" in route.path:
         assert str(entry["object_id"]) in (path.split("/")[3:]) or (
-            entry["kind"] in ("run", "member") or case.kind == "session"  # by another id
+            entry["kind"] in ("run", "member") or case.kind == "session" or "attachment" in path
+            # by another id
         )
 
 

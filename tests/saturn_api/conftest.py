@@ -1,5 +1,6 @@
 """The published client from the package index, in an environment of its own."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
-from tests.conftest import Api
+from tests.conftest import ROOT, Api
 
-HERE = Path(__file__).parent
+DRIVER = Path(__file__).parent / "driver.py"
+PINNED = ROOT / "requirements" / "saturn-api.txt"
+PLACE = ROOT / ".tools" / "saturn-api"
 
 
 class Refused(Exception):
@@ -43,7 +46,7 @@ class Client:
         """A process of its own, told nothing but the two variables that the client reads."""
         variables = {"SATURN_BASE_URL": caller.server.url, "SATURN_TOKEN": caller.token}
         process = subprocess.Popen(
-            [python, HERE / "driver.py"],
+            [python, DRIVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -84,15 +87,20 @@ def model(name: str, /, **values: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def python_of_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the client and nothing of ours."""
-    folder = tmp_path_factory.mktemp("saturn-api") / "environment"
-    uv, wanted = find_uv_bin(), HERE / "requirements.txt"
-    made = [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, folder]
-    filled = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", folder, "-r", wanted]
-    for command in (made, filled):
-        subprocess.run(command, check=True, timeout=100)
-    return folder / "bin" / "python"
+def python_of_client() -> Path:
+    """The interpreter of an environment that holds the client, pinned and hashed, and nothing of
+    ours; made once, in .tools."""
+    wanted, stamp = PINNED.read_text(), PLACE / "stamp"
+    PLACE.parent.mkdir(exist_ok=True)
+    with PLACE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            made = ["venv", "--quiet", "--clear", "--python", sys.executable, PLACE]
+            filled = ["pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
+            for words in (made, [*filled, "--python", PLACE, PINNED]):
+                subprocess.run([find_uv_bin(), *words], check=True, timeout=100)
+            stamp.write_text(wanted)
+    return PLACE / "bin" / "python"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ An answer is `{"value": …}`, as the client's strict models read it, or `{"erro
 import asyncio
 import inspect
 import json
+import re
 import sys
 from typing import Any
 
@@ -41,18 +42,23 @@ async def answer(client: Any, call: dict[str, Any]) -> dict[str, Any]:
         return {"error": "ValidationError", "status": None, "body": str(error)}
 
 
-def operations() -> dict[str, list[str]]:
-    """The calls of every class."""
+def operations() -> dict[str, dict[str, str]]:
+    """The calls of every class, with what each sends, such as `GET /api/jobs`."""
     classes = [each for each in saturn_api.__all__ if each.endswith("Api")]
-    return {
-        name: [
-            call
-            for call, what in vars(getattr(saturn_api, name)).items()
-            if inspect.iscoroutinefunction(what)
-            and not call.endswith(("_with_http_info", "_without_preload_content"))
-        ]
-        for name in classes
-    }
+    return {name: _operations(getattr(saturn_api, name)) for name in classes}
+
+
+def _operations(api: Any) -> dict[str, str]:
+    found = {}
+    for call, what in vars(api).items():
+        generated = re.fullmatch(r"_(\w+)_serialize", call)
+        if generated:
+            text = inspect.getsource(what)
+            method = re.search(r"method=\"(\w+)\"", text)
+            path = re.search(r"resource_path=\"([^\"]+)\"", text)
+            assert method and path, call
+            found[generated[1]] = f"{method[1]} {path[1]}"
+    return found
 
 
 async def main() -> None:

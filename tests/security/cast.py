@@ -94,6 +94,22 @@ class Cast:
         body = {"name": f"k-{next(number)}", "identity": owner}
         return str(self._done("POST", "/api/ssh_private_keys", body)["id"])
 
+    def _external_repo_id(self, owner: str) -> str:
+        body = {"remote_url": f"https://example.org/{next(number)}.git", "owner": owner}
+        return str(self._done("POST", "/api/external_repos", body)["id"])
+
+    def _external_repo_attachment_id(self, owner: str) -> str:
+        job, repo = self._job_id(owner), self._external_repo_id(owner)
+        body = {"external_repo_id": repo, "resource": {"job_id": job}}
+        return str(self._done("POST", "/api/external_repo_attachments", body)["id"])
+
+    def body(self, method: str, path: str, owner: str) -> Any:
+        """What a call says, also about things that it names in its body alone."""
+        if (method, path) == ("POST", "/api/external_repo_attachments"):
+            repo = self._external_repo_id(owner)
+            return {"external_repo_id": repo, "resource": {"job_id": self._job_id(owner)}}
+        return body_of(method, path, owner)
+
     def _secret_id(self, owner: str) -> str:
         return str(self._done("POST", "/api/secrets", secret(owner))["id"])
 
@@ -168,6 +184,12 @@ def body_of(method: str, path: str, owner: str) -> Any:
         ("POST", "/api/git/hosts"): {"line": f"h{new}.example.org ssh-ed25519 {HOST_KEY}"},
         ("POST", "/api/secrets"): secret(owner),
         ("POST", "/api/repositories/inspect"): {"url": "file:///none/such.git", "owner": owner},
+        ("POST", "/api/external_repos"): {
+            "remote_url": f"https://example.org/{new}.git",
+            "owner": owner,
+        },
+        ("PATCH", "/api/external_repos/{external_repo_id}"): {"ssh_privatekey_id": None},
+        ("PATCH", "/api/external_repo_attachments/{external_repo_attachment_id}"): {"ref": "x"},
         ("POST", "/api/ssh_private_keys"): {"name": f"k-{new}", "identity": owner},
         ("PATCH", "/api/ssh_private_keys/{ssh_privatekey_id}"): {"name": f"k-{new}"},
         ("PATCH", "/api/secrets/{secret_id}"): {"value": "another long value"},

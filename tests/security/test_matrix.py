@@ -10,7 +10,7 @@ from runhook.api.routes import ROUTES
 from runhook.model.access import ACCOUNT_ACTIONS, ACTIONS, ROLE_OF, SERVER_ACTIONS, Role
 from runhook.web.pages import PAGES
 from tests.conftest import Api
-from tests.security.cast import FOREIGN, GROUP, Browser, Cast, body_of, form_of, status_of
+from tests.security.cast import FOREIGN, GROUP, Browser, Cast, form_of, status_of
 
 REFUSED = (401, 403, 404)
 CLOSED = [route for route in ROUTES if route.action != PUBLIC]
@@ -21,16 +21,19 @@ NAMED_IN_BODY = {
     *(("POST", "/api/jobs"), ("PUT", "/api/recipes"), ("POST", "/api/git/credentials")),
     *(("POST", "/api/secrets"), ("POST", "/api/repositories/inspect")),
     *(("POST", "/api/secrets"), ("POST", "/api/recipes")),
-    ("POST", "/api/ssh_private_keys"),
+    *(("POST", "/api/ssh_private_keys"), ("POST", "/api/external_repos")),
+    ("POST", "/api/external_repo_attachments"),
 }
 """Calls without a thing in their address that say in the body whose the new one is to be."""
 LISTS = {"/api/jobs", "/api/runs", "/api/recipes", "/api/groups", "/api/git/credentials",
          "/api/git/hosts", "/api/secrets", "/api/audit", "/api/audit/export", "/api/active/pods",
-         "/api/ssh_private_keys"}  # fmt: skip
+         "/api/ssh_private_keys", "/api/external_repos",
+         "/api/external_repo_attachments", "/api/active/resources"}  # fmt: skip
 """Whoever may look at anything may list what that is; what is in the lists is tested below."""
 MAY_BE_EMPTY = {
     *("/api/runs/{run_id}/result", "/api/runs/{run_id}/notebook"),
     "/api/runs/{run_id}/artifacts/{path:path}",
+    *("/api/jobs/{job_id}/template", "/api/jobs/{job_id}/service_account"),
 }
 """Addresses of things that the run of the cast did not leave: 404 is what those hear who may."""
 
@@ -91,7 +94,7 @@ def test_a_thing_is_used_as_far_as_the_role_goes(cast: Cast, route: Route, role:
         owners.pop(cast.own(role))
     wrong = {}
     for owner, expected in owners.items():
-        path, body = cast.path(route.path, owner), body_of(route.method, route.path, owner)
+        path, body = cast.path(route.path, owner), cast.body(route.method, route.path, owner)
         status = status_of(cast.people[role], route.method, path, body)
         problem = judge(route, expected, status)
         if problem:
@@ -106,7 +109,7 @@ def test_a_thing_is_used_as_far_as_the_role_goes(cast: Cast, route: Route, role:
 def test_what_concerns_the_server_takes_its_administrator(
     cast: Cast, route: Route, role: Role
 ) -> None:
-    path, body = cast.path(route.path, GROUP), body_of(route.method, route.path, GROUP)
+    path, body = cast.path(route.path, GROUP), cast.body(route.method, route.path, GROUP)
     assert status_of(cast.people[role], route.method, path, body) == 403
 
 
@@ -114,14 +117,21 @@ def test_what_concerns_the_server_takes_its_administrator(
 def test_the_administrator_is_refused_nothing(cast: Cast, route: Route) -> None:
     if route.action in ACCOUNT_ACTIONS and route.method != "GET":
         pytest.skip("would change the account that all tests share")
-    body = body_of(route.method, route.path, GROUP)
+    body = cast.body(route.method, route.path, GROUP)
     assert status_of(cast.admin, route.method, route.path, body) not in REFUSED
 
 
 @pytest.mark.parametrize("path", sorted(LISTS - {"/api/audit", "/api/audit/export"}))
 def test_lists_hold_what_one_may_see_and_nothing_else(cast: Cast, path: str) -> None:
     for owner in (GROUP, FOREIGN):
-        for kind in ("job_id", "run_id", "credential_id", "secret_id", "ssh_privatekey_id"):
+        for kind in (
+            "job_id",
+            "run_id",
+            "credential_id",
+            "secret_id",
+            "ssh_privatekey_id",
+            "external_repo_attachment_id",
+        ):
             cast.thing(kind, owner)
     text = cast.people["viewer"].request("GET", path, params={"page_size": 1000}).text
     assert FOREIGN not in text

@@ -52,7 +52,7 @@ def _field(name: str, value: Any) -> dict[str, Any]:
         case "extra_packages" if isinstance(value, Mapping):
             return {"extra_packages": _packages(value)}
         case "external_repo_attachments":
-            return _attachments(value)
+            return {} if value is None else {"git_repositories": value}  # looked up, or empty
         case "image_enforce_trusted" if isinstance(value, bool):
             return {}  # images are kept, not used: there is none to distrust
         case _:
@@ -85,11 +85,3 @@ def _packages(value: Mapping[str, Any]) -> dict[str, Any]:
         name: section for name, section in value.items() if name not in {*INSTALLERS, *flags}
     }
     return nested | unknown
-
-
-def _attachments(value: Any) -> dict[str, Any]:
-    if value:
-        sentence = "attach repositories by git_repositories: [{'url': …}]"
-        details = {"external_repo_attachments": sentence}
-        raise Invalid("cannot use this job definition", details=details)
-    return {}

@@ -10,6 +10,7 @@ from runhook import inquiry
 from runhook.api import owners, waiting
 from runhook.api.call import Call, Json, Page
 from runhook.api.fields import spec_values, with_changes
+from runhook.api.repository_fields import with_repositories
 from runhook.api.shapes import job_json, run_view_json, version_json
 from runhook.errors import Invalid
 from runhook.model.job import Job
@@ -71,7 +72,9 @@ def _tag(call: Call) -> tuple[str, str] | None:
 async def _definition(call: Call) -> dict[str, Any]:
     """The body, with the ids that the compatible contract has in it looked up."""
     body = await call.object()
-    return await call.read(lambda tx: owners.with_owner(tx, call, body))
+    return await call.read(
+        lambda tx: with_repositories(tx, call, owners.with_owner(tx, call, body))
+    )
 
 
 async def create(call: Call) -> Response:

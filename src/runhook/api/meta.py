@@ -6,8 +6,7 @@ from runhook import __version__
 from runhook.api.call import Call, Json
 from runhook.api.document import document
 from runhook.api.reference import page
-
-CONTRACT_VERSION = "2026.02.01"
+from runhook.model.recipe import CONTRACT_VERSION
 
 
 async def status(call: Call) -> Response:

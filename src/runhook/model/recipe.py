@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+CONTRACT_VERSION = "2026.02.01"
+"""The version of the contract that is followed: its clients compare it as text."""
 SCHEMA_VERSION = "2025.10.01"
 WRITTEN = frozenset({"schema_version", "version", "type", "spec"})
 READ_ONLY = frozenset({"state", "warnings"})

@@ -23,7 +23,7 @@ from runhook.runner.spec import GitCredential
 from runhook.services import audit, ssh_keys
 from runhook.services.access import require, require_admin, require_scope, visible_owners
 from runhook.services.members import require_owner
-from runhook.store import git
+from runhook.store import git, repositories
 from runhook.store.database import Transaction
 from runhook.store.tables import new_id
 
@@ -177,16 +177,29 @@ def credentials_for(
 def openers(tx: Transaction, owner: str, urls: Sequence[str]) -> dict[str, GitCredentialInfo]:
     """For each URL that one of the owner's credentials opens: which.
 
-    The longest matching prefix is taken, of equal ones the newest; for ssh, if there is none, the
+    The key that the owner's repository of that address names goes before all others. Else the
+    longest matching prefix is taken, of equal ones the newest; for ssh, if there is none, the
     owner's default key.
     """
     known = git.list_credentials(tx, [owner])
-    return {url: info for url in urls if (info := _best(known, url) or _default(known, url))}
+    by_id = {info.id: info for info in known}
+    added = repositories.list_added(tx, [owner], urls)
+    named = {each.url: by_id.get(each.credential_id or "") for each in added}
+    return {
+        url: info
+        for url in urls
+        if (info := named.get(url) or _best(known, url) or _default(known, url))
+    }
+
+
+def is_ssh(url: str) -> bool:
+    """Can a key open this address?"""
+    place = _place(url)
+    return place is not None and place.scheme == "ssh"
 
 
 def _default(known: Sequence[GitCredentialInfo], url: str) -> GitCredentialInfo | None:
-    place = _place(url)
-    if place is None or place.scheme != "ssh":
+    if not is_ssh(url):
         return None
     fitting = [info for info in known if info.url_prefix == ANY_SSH and info.kind == "ssh_key"]
     return max(fitting, key=lambda info: (info.created_at, info.id), default=None)

@@ -27,6 +27,7 @@ from runhook.store.tables import (
     groups,
     jobs,
     memberships,
+    repositories,
     secrets,
     sessions,
     sign_in_links,
@@ -89,7 +90,7 @@ def update_user(tx: Transaction, user_id: str, **values: Any) -> None:
 def delete_user(tx: Transaction, user: User) -> None:
     """Remove an account with its tokens, sessions, links and memberships, and what others were
     given on its owner."""
-    tx.execute(delete(memberships).where(memberships.c.owner == user.owner))
+    _forget_owner(tx, user.owner)
     tx.execute(delete(users).where(users.c.id == user.id))
     tx.publish(CREDENTIALS)
 
@@ -139,7 +140,7 @@ def describe_group(tx: Transaction, group_id: str, description: str) -> None:
 
 def delete_group(tx: Transaction, group: Group) -> None:
     """Remove a group and its memberships."""
-    tx.execute(delete(memberships).where(memberships.c.owner == group.owner))
+    _forget_owner(tx, group.owner)
     tx.execute(delete(groups).where(groups.c.id == group.id))
 
 
@@ -173,6 +174,12 @@ def first_account_at(tx: Transaction) -> datetime:
     at = tx.execute(select(func.min(users.c.created_at))).scalar_one()
     assert isinstance(at, datetime)
     return at
+
+
+def _forget_owner(tx: Transaction, owner: str) -> None:
+    """Remove what others were given on an owner, and the addresses it knows."""
+    for table in (memberships, repositories):
+        tx.execute(delete(table).where(table.c.owner == owner))
 
 
 def all_owners(tx: Transaction) -> list[Owner]:

@@ -356,6 +356,18 @@ git_credentials = Table(
     UniqueConstraint("owner", "name"),
 )
 
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner", String(128), nullable=False, index=True),
+    Column("url", String(2048), nullable=False),
+    Column("credential_id", Id, ForeignKey("git_credentials.id", ondelete="SET NULL")),
+    Column("created_at", Instant, nullable=False),
+)
+"""Addresses that were added before any job names them, or to say by which key they are opened. The
+id is made from owner and address; where a job's code comes from stands in its definition."""
+
 known_hosts = Table(
     "known_hosts",
     metadata,

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "/api/orgs/{org_id}": "there is one organisation, which `organization` in the settings names",
     "/api/orgs/{org_id}/members/{user_id}": "everybody with an account is a member; an "
     "administrator changes accounts at /api/users",
+    "/api/orgs/{org_id}/invitations": "an administrator makes accounts at /api/users",
     "/api/user": "an administrator deletes accounts at /api/users",
     "/api/auth/token": "send a refresh token, or make a token at /api/tokens",
     "/api/jobs/{job_id}/template": "get the job's recipe as_template instead",

@@ -1,14 +1,13 @@
 """What calls about keys and repositories say, and the schemas of that for the document."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runhook.api.repository_fields import AttachmentFields
 from runhook.model.git_access import NAME
 
 LONGEST_KEY = 8_192
-RefType = Literal["branch", "tag", "commit"]
-OnRestart = Literal["preserve changes", "reclone"]
 
 
 class _Given(BaseModel):
@@ -50,24 +49,15 @@ class ExternalRepoUpdate(_Given):
     ssh_privatekey_id: str | None = None
 
 
-class ExternalRepoAttachmentCreate(_Given):
+class ExternalRepoAttachmentCreate(AttachmentFields):
     """A repository for a job."""
 
     external_repo_id: str
     resource: dict[str, str | None] = Field(description="{'job_id': …}")
-    path: str | None = Field(default=None, max_length=512)
-    on_restart: OnRestart | None = None
-    ref: str | None = Field(default=None, max_length=255)
-    ref_type: RefType | None = None
 
 
-class ExternalRepoAttachmentUpdate(_Given):
+class ExternalRepoAttachmentUpdate(AttachmentFields):
     """What is to be different about an attachment."""
-
-    path: str | None = Field(default=None, max_length=512)
-    on_restart: OnRestart | None = None
-    ref: str | None = Field(default=None, max_length=255)
-    ref_type: RefType | None = None
 
 
 SCHEMAS: dict[str, Any] = {

@@ -1,12 +1,14 @@
 """The handler of what a server offers, and its row of the table."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from runhook.api.call import Call, Json, Route
 from runhook.model.size import InstanceSize
+from runhook.services.site import Server
 
 MACHINE = "machine"
 """The one size of a server for which none were set: all of it."""
@@ -15,9 +17,13 @@ MACHINE = "machine"
 async def servers(call: Call) -> Response:
     """Sizes by name. Nothing shuts itself off here, and disks have no sizes to choose from: the
     lists are empty, since clients expect text in them where the contract has objects."""
-    sizes = call.server.site.sizes or {MACHINE: _machine()}
-    shown = {name: size_json(size) for name, size in sizes.items()}
+    shown = {name: size_json(size) for name, size in offered(call.server).items()}
     return Json({"auto_shutoff": [], "disk_space": [], "sizes": shown})
+
+
+def offered(server: Server) -> Mapping[str, InstanceSize]:
+    """The sizes that recipes may ask for, by name: there is always one."""
+    return server.site.sizes or {MACHINE: _machine()}
 
 
 def _machine() -> InstanceSize:

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _make_owners()
     _make_tokens()
     _make_secrets()
+    _make_repositories()
     _make_audit()
     op.add_column("runs", sa.Column("secret_parameters", Json))
     _make_contracts()
@@ -180,6 +181,25 @@ def _make_secrets() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_secrets")),
         sa.UniqueConstraint("owner", "name", name=op.f("uq_secrets_owner_name")),
     )
+
+
+def _make_repositories() -> None:
+    op.create_table(
+        "repositories",
+        _text("id", 32),
+        _text("owner", 128),
+        _text("url", 2048),
+        sa.Column("credential_id", sa.String(length=32)),
+        _moment("created_at"),
+        sa.ForeignKeyConstraint(
+            ["credential_id"],
+            ["git_credentials.id"],
+            name=op.f("fk_repositories_credential_id"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_repositories")),
+    )
+    op.create_index("ix_repositories_owner", "repositories", ["owner"])
 
 
 def _make_audit() -> None:

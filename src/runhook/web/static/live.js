@@ -51,9 +51,21 @@ async function refreshBlocks() {
   const icon = document.querySelector("link[rel=icon]"), newer = fresh.querySelector("link[rel=icon]");
   if (icon.href !== newer.href) icon.href = newer.href;
   toastEnds(before);
+  watchScrolls();
   refreshTimes();
   if (!fresh.body.dataset.stream) stream?.close();
 }
+
+// A table that is wider than its place is scrolled; where nothing in it takes the keyboard's focus,
+// it takes it itself.
+const scrolls = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const needs = target.scrollWidth > target.clientWidth && !target.querySelector("a, button, input, summary, [tabindex]");
+    if (needs) target.tabIndex = 0;
+  }
+});
+const watchScrolls = () => document.querySelectorAll(".scroll:not([tabindex])").forEach((each) => scrolls.observe(each));
+watchScrolls();
 
 let stream;
 let refreshing = Promise.resolve();

@@ -194,6 +194,7 @@ async def _elsewhere(path: Path, wanted: Wanted) -> Hit:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        cwd="/",
         start_new_session=True,
     )
     task = json.dumps({"path": os.fspath(path), **asdict(wanted)}).encode()

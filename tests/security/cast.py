@@ -2,6 +2,7 @@
 for every owner, made where a call needs them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -272,7 +273,7 @@ class Browser:
         assert token
         return cls(url, session, token[1])
 
-    def status(self, method: str, path: str, form: dict[str, str]) -> int:
+    def status(self, method: str, path: str, form: Mapping[str, str | list[str]]) -> int:
         """The status of a page, without waiting for what is streamed."""
         typed = {"csrf": self.csrf, **form} if method == "POST" else None
         with self.session.request(

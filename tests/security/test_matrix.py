@@ -176,6 +176,9 @@ PAGES_OF_LISTS = {
 EXEMPT = PAGES_OF_LISTS | {
     ("GET", "/dash/live"),  # says that something changed, and nothing about what
     ("GET", "/dash/jobs/new"),  # an empty form: everybody may make jobs of their own
+    ("GET", "/dash/jobs/from-git"),  # the same
+    ("POST", "/dash/jobs/example"),  # makes one's own example
+    ("POST", "/dash/jobs/from-git"),  # asks what POST /api/repositories/inspect does, judged above
     ("POST", "/dash/git/credentials"),  # has no field for an owner: it is always one's own
     ("POST", "/dash/account/members"),  # the same
 }

@@ -53,8 +53,8 @@ class World:
         key = {"name": "w-key", "kind": "ssh_key", "url_prefix": "git@w.example.org:"}
         api.request("POST", "/api/git/credentials", json=key)
         failed = api.finished(api.start(failing)["id"])
-        good = api.finished(api.start(plain)["id"])
-        ids = {"job_id": plain, "run_id": str(good["id"]), "group_id": "w-analysts"}
+        good, other = (str(api.finished(api.start(plain)["id"])["id"]) for _ in range(2))
+        ids = {"job_id": plain, "run_id": good, "other_id": other, "group_id": "w-analysts"}
         return cls(api, ids | {"asking": asking, "failed": str(failed["id"])})
 
     def address(self, path: str) -> str:

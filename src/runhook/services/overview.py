@@ -16,12 +16,12 @@ from runhook.store.jobs import ArmedSchedule
 from runhook.store.overview import JobName
 
 DAY, SLOT = timedelta(hours=24), timedelta(minutes=15)
-MOST_SCHEDULES, MOST_FIRES, MOST_RUNS = 200, 96, 5000
+MOST_SCHEDULES, MOST_FIRES, MOST_RUNS = 100, 48, 5000
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A schedule, its job, and when it fires in the next 24 hours: at most 96 times are told, and
+    """A schedule, its job, and when it fires in the next 24 hours: at most 48 times are told, and
     `often` says that there are more."""
 
     armed: ArmedSchedule

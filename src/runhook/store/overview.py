@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from runhook.model.run import ACTIVE, RunState
 from runhook.store.database import Transaction
@@ -57,16 +57,19 @@ def next_schedules(
 def spans(
     tx: Transaction, owners: Collection[str] | None, since: datetime, most: int
 ) -> list[Span]:
-    """The runs that were made or alive since then, the newest first, at most so many."""
-    statement = (
-        select(runs.c.created_at, runs.c.started_at, runs.c.finished_at)
-        .where(or_(runs.c.created_at >= since, runs.c.state.in_(ACTIVE)))
-        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
-    )
+    """The runs that were made since then, the newest first, at most so many; and those that were
+    made earlier and are still active."""
+    at = runs.c.created_at
+    made = select(at, runs.c.started_at, runs.c.finished_at).where(at >= since)
+    left = select(at, runs.c.started_at, runs.c.finished_at)
+    left = left.where(at < since, runs.c.state.in_(ACTIVE))
     if owners is not None:
         owned = select(jobs.c.id).where(jobs.c.owner.in_(owners))
-        statement = statement.where(runs.c.job_id.in_(owned))
-    found = tx.execute(statement.limit(most))
+        made, left = made.where(runs.c.job_id.in_(owned)), left.where(runs.c.job_id.in_(owned))
+    found = [
+        *tx.execute(made.order_by(at.desc(), runs.c.id.desc()).limit(most)),
+        *tx.execute(left.limit(most)),
+    ]
     return [Span(row.created_at, row.started_at, row.finished_at) for row in found]
 
 

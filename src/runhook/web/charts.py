@@ -92,5 +92,5 @@ def day(plan: Planned, now: datetime) -> Markup:
             )
             for fire in plan.fires
         )
-    many = "more than 96 times" if plan.often else f"{len(plan.fires)} times"
+    many = f"more than {len(plan.fires)} times" if plan.often else f"{len(plan.fires)} times"
     return _svg("day", BAR, f"Fires {many} in the next 24 hours", ticks)

@@ -1,5 +1,6 @@
 """The pages of jobs: the list, one job, its form, its end."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +75,7 @@ async def _job_page(ask: Ask, status: int = 200, **values: Any) -> Response:
         runs=found[:SHOWN],
         older=found[SHOWN - 1].id if len(found) > SHOWN else "",
         before=before,
+        tour=bool(ask.query("tour")),
         chart=charts.durations(view.recent, ask.now),
         rules=rules_of(view.job.spec),
         progress=await ask.progress(found if view.job.spec.notebook else ()),
@@ -211,6 +213,11 @@ async def _save(ask: Ask, known: Job | None) -> Response:
     return go(f"/dash/resources/job/{job.id}")
 
 
+async def form_page(ask: Ask, values: dict[str, Any], notes: Sequence[str]) -> Response:
+    """The form of a new job, filled in, with where that comes from."""
+    return await _form(ask, None, values, notes=notes)
+
+
 async def _form(
     ask: Ask,
     job: Job | None,
@@ -218,11 +225,12 @@ async def _form(
     status: int = 200,
     error: str = "",
     details: dict[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> Response:
     by_field: dict[str, list[str]] = {}
     for path, sentence in (details or {}).items():
         by_field.setdefault(path.partition(".")[0], []).append(sentence)
-    values = {"job": job, "v": values, "error": error, "wrong": by_field}
+    values = {"job": job, "v": values, "error": error, "wrong": by_field, "notes": notes}
     return ask.page("job_form.html", status, owners=await _owners(ask, job), **values)
 
 

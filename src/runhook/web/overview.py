@@ -89,6 +89,7 @@ async def schedules_page(ask: Ask) -> Response:
     coming = sorted(fires, key=lambda pair: pair[0])
     return ask.page(
         "schedules.html",
+        most=overview.MOST_SCHEDULES,
         plans=found,
         strips=strips,
         coming=coming[:SHOWN],

@@ -21,7 +21,7 @@ from runhook.store.runs import Duration
 
 STATIC = Path(__file__).with_name("static")
 _form_token: ContextVar[str] = ContextVar("form_token")
-SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 24, 20
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 24, 30
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -64,7 +64,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": moment, "took": took, "seconds": seconds, "words": words}
-    environment.filters |= {"shown": shown, "urldecoded": unquote}
+    environment.filters |= {"shown": shown, "urldecoded": unquote, "icon": icon}
     environment.globals |= {"static": static, "spark": spark, "form_token": _form_token.get}
     return environment
 
@@ -74,6 +74,19 @@ def static(name: str) -> str:
     """The address of a static file, with a mark that changes with its content."""
     mark = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
     return f"/static/{name}?v={mark}"
+
+
+ICONS = {
+    **dict.fromkeys(("queued", "starting", "running"), "running"),
+    **dict.fromkeys(("failed", "lost"), "bad"),
+    **dict.fromkeys(("timed_out", "cancelled", "skipped"), "warn"),
+    "succeeded": "good",
+}
+
+
+def icon(state: str) -> str:
+    """The file of the picture that a browser's tab shows of a run in this state."""
+    return f"favicon-{ICONS[state]}.svg"
 
 
 def words(state: str) -> str:

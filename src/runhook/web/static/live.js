@@ -17,7 +17,24 @@ function refreshTimes() {
   }
 }
 
+// What began before and has ended since is told, wherever on the page one is.
+const ENDS = new Set(["succeeded", "failed", "cancelled", "timed_out", "lost"]);
+
+function toastEnds(before) {
+  for (const row of document.querySelectorAll("[data-toast]")) {
+    const was = before.get(row.dataset.run);
+    if (!was || was === row.dataset.state || !ENDS.has(row.dataset.state)) continue;
+    const toast = document.createElement("a");
+    toast.className = `toast state ${row.dataset.state}`;
+    toast.href = `/dash/runs/${row.dataset.run}`;
+    toast.textContent = row.dataset.toast;
+    document.getElementById("toasts").append(toast);
+    setTimeout(() => toast.remove(), 8000);
+  }
+}
+
 async function refreshBlocks() {
+  const before = new Map([...document.querySelectorAll("[data-toast]")].map((row) => [row.dataset.run, row.dataset.state]));
   const answer = await fetch(document.body.dataset.page ?? location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -32,9 +49,24 @@ async function refreshBlocks() {
   }
   document.dispatchEvent(new CustomEvent("fresh", { detail: fresh }));
   document.title = fresh.title;
+  const icon = document.querySelector("link[rel=icon]"), newer = fresh.querySelector("link[rel=icon]");
+  if (icon.href !== newer.href) icon.href = newer.href;
+  toastEnds(before);
+  watchScrolls();
   refreshTimes();
   if (!fresh.body.dataset.stream) stream?.close();
 }
+
+// A table that is wider than its place is scrolled; where nothing in it takes the keyboard's focus,
+// it takes it itself.
+const scrolls = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const needs = target.scrollWidth > target.clientWidth && !target.querySelector("a, button, input, summary, [tabindex]");
+    if (needs) target.tabIndex = 0;
+  }
+});
+const watchScrolls = () => document.querySelectorAll(".scroll:not([tabindex])").forEach((each) => scrolls.observe(each));
+watchScrolls();
 
 let stream;
 let refreshing = Promise.resolve();

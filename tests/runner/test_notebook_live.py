@@ -28,6 +28,19 @@ print("\\r12", flush=True)
 """
 
 
+WIDGET = """import comm
+from IPython.display import display
+# the messages of ipywidgets.IntProgress, and one that is odd
+state = {'_model_module': '@jupyter-widgets/controls', '_model_name': 'IntProgressModel'}
+bar = comm.create_comm(target_name='jupyter.widget', data={'state': state, 'buffer_paths': []})
+comm.create_comm(target_name='jupyter.widget', data={'state': {}})
+for n in range(101):
+    bar.send({'method': 'update', 'state': {'value': n}, 'buffer_paths': []})
+view = {'version_major': 2, 'version_minor': 0, 'model_id': bar.comm_id}
+display({'application/vnd.jupyter.widget-view+json': view, 'text/plain': 'a bar'}, raw=True)
+"""
+
+
 async def test_outputs_of_every_kind_read_as_people_expect(
     bench: Bench, repository_of: Any
 ) -> None:
@@ -44,12 +57,13 @@ async def test_outputs_of_every_kind_read_as_people_expect(
         "from IPython.display import Image, display\n"
         "display({'text/html': '<b>' + 'x' * 5_000_000}, raw=True)\n"
         "print('y' * 3_000_000)",
+        WIDGET,
         "raise ValueError('z' * 2_000_000)",
     )
     spec, result, notebook = await execute(bench, repository_of)
     assert result.outcome == "failed"
     assert len(result.reason) < 5000
-    printed, bar, words, displays, large, failed = notebook["cells"]
+    printed, bar, words, displays, large, widget, failed = notebook["cells"]
     outputs = Path(spec.directory) / "artifacts" / "outputs"
 
     whole = "".join(f"line {n}\n" for n in range(LINES))
@@ -72,7 +86,11 @@ async def test_outputs_of_every_kind_read_as_people_expect(
     assert "outputs/cell-5-output-1.html" in shown(large)
     assert (outputs / "cell-5-output-1.html").stat().st_size == 5_000_003
     assert (outputs / "cell-5-stdout.txt").stat().st_size == 3_000_001
-    assert "outputs/cell-6-error.txt" in shown(failed)
+    view = widget["outputs"][0]["data"]["application/vnd.jupyter.widget-view+json"]
+    widgets = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
+    assert widgets["state"][view["model_id"]]["state"]["value"] == 100
+
+    assert "outputs/cell-7-error.txt" in shown(failed)
     assert (Path(spec.directory) / "artifacts" / "a.ipynb").stat().st_size < 8_000_000
 
 

@@ -37,6 +37,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 PYTHON = r"^3\.\d{1,2}(\.\d{1,3})?$"
 LONGEST_TEXT = 100_000
+NOTEBOOKS = (".ipynb", ".py", ".md")
 
 
 def _checked_path(path: str) -> str:
@@ -136,8 +137,11 @@ class JobSpec(BaseModel):
     def _check_work(self) -> Self:
         if bool(self.command and self.command.strip()) == bool(self.notebook):
             raise ValueError("give either a command or a notebook")
-        if self.notebook and not self.notebook.endswith(".ipynb"):
-            raise ValueError("notebook: the path ends in .ipynb; run anything else with a command")
+        if self.notebook and not self.notebook.endswith(NOTEBOOKS):
+            raise ValueError(
+                "notebook: the path ends in .ipynb, or is a notebook as text and ends in .py or "
+                ".md; run anything else with a command"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Executing a notebook natively: parameters in, cells executed, the executed notebook out.
 
-    document    read and judged           kernel      what a started kernel is (the seam)
+    document    found, read, judged       kernel      what a started kernel is (the seam)
+    sources     JSON or text, ids         marimo      what marimo executes itself
     language    in which it is written    kernels     which one, and how it is started
     injection   parameters put in, as     kernelspecs where other languages' are found
                 literals (of languages)
@@ -20,13 +21,21 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from runhook.runner.notebook.document import clear_outputs, find_notebook, read_notebook
+from nbformat import NotebookNode
+
+from runhook.runner.notebook.document import (
+    clear_outputs,
+    find_notebook,
+    of_marimo,
+    read_notebook,
+)
 from runhook.runner.notebook.execution import Execution
 from runhook.runner.notebook.injection import inject
 from runhook.runner.notebook.journal import Journal
 from runhook.runner.notebook.kernel import Launch
 from runhook.runner.notebook.language import language_of
 from runhook.runner.notebook.live import LiveDocument
+from runhook.runner.notebook.marimo import run_marimo
 from runhook.runner.notebook.outputs import Outputs
 from runhook.runner.notebook.record import Record
 from runhook.runner.notebook.spill import Spill
@@ -52,20 +61,34 @@ def run_notebook(
     """
     assert spec.notebook is not None
     source = find_notebook(workspace, spec.notebook)
-    notebook = read_notebook(workspace, source, spec.notebook)
+    target = Path(spec.directory) / KEPT / executed_name(spec.notebook)
+    marimo = of_marimo(workspace, source)
+    none = NotebookNode()  # type: ignore[no-untyped-call]
+    notebook = none if marimo else read_notebook(workspace, source, spec.notebook)
+    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter)
+    if marimo:
+        run_marimo(launch, source, target)
+        return None
+    clear_outputs(notebook)
+    _inject(launch)
+    return _execute(launch, target)
+
+
+def _inject(launch: Launch) -> None:
+    notebook, spec = launch.notebook, launch.spec
     unwritten = inject(notebook, spec.parameters, spec.secret_parameters)
     if unwritten:
         names = ", ".join(unwritten)
         message = f"{language_of(notebook)} notebooks get parameters by environment variables only"
-        reporter.emit("notice", message=f"{message}: {names}")
-    clear_outputs(notebook)
-    artifacts = Path(spec.directory) / KEPT
-    journal = Journal(Path(spec.directory), reporter.masker)
-    target = artifacts / executed_name(spec.notebook)
-    live = LiveDocument(notebook, target, reporter.masker, journal.output)
-    outputs = Outputs(Spill(artifacts, reporter.masker), live.has_room)
-    record = Record(live, journal, spec)
-    launch = Launch(spec, notebook, source.parent, python, variables, sockets, control, reporter)
-    execution = Execution(launch, live, record, outputs)
+        launch.reporter.emit("notice", message=f"{message}: {names}")
+
+
+def _execute(launch: Launch, target: Path) -> bytes | None:
+    directory, masker = Path(launch.spec.directory), launch.reporter.masker
+    journal = Journal(directory, masker)
+    live = LiveDocument(launch.notebook, target, masker, journal.output)
+    outputs = Outputs(Spill(target.parent, masker), live.has_room)
+    live.prepare = outputs.refresh
+    execution = Execution(launch, live, Record(live, journal, launch.spec), outputs)
     asyncio.run(execution.run())
     return execution.returned.as_json()

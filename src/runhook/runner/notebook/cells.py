@@ -5,6 +5,8 @@ capture outputs) is nbclient's; who is waited for, and how long, is decided here
 """
 
 import asyncio
+import json
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,6 +18,7 @@ from nbformat import NotebookNode
 from runhook.runner.notebook.client import Message
 from runhook.runner.notebook.outputs import Outputs
 
+logger = logging.getLogger("runhook.runner")
 GROWING = (
     "stream",
     "display_data",
@@ -24,6 +27,8 @@ GROWING = (
     "error",
     "clear_output",
 )
+LARGEST_STATE = 4 * 1024 * 1024
+"""Characters of the state of all widgets."""
 QUIET_SECONDS = 4.0
 """How long nothing may come, once a cell was answered, before its end is taken as lost."""
 
@@ -112,8 +117,18 @@ class Cells(NotebookClient):
         except CellExecutionComplete:
             if request == self._current:
                 self._idle.set()
+        except Exception:  # whoever writes a kernel or a widget may publish anything
+            logger.exception("cannot take in a message of kind %s", message["msg_type"])
         if message["msg_type"] in GROWING:
             self._grown(index)
+
+    def keep_widgets(self) -> None:
+        """Put the last state of widgets into the notebook, so that they can be shown without a
+        kernel; not if that is more than anybody would wait for."""
+        self.set_widgets_metadata()
+        widgets = self.nb.metadata.get("widgets")
+        if widgets and len(json.dumps(widgets, default=str)) > LARGEST_STATE:
+            del self.nb.metadata["widgets"]
 
     def output(
         self, outs: list[NotebookNode], msg: Message, display_id: str | None, cell_index: int

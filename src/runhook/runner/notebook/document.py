@@ -1,20 +1,17 @@
 """The notebook as a document: read, in whatever format it was written, and judged."""
 
-import hashlib
-import re
 import warnings
-from itertools import count
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbformat import NotebookNode
 
 from runhook.runner.collect import open_beneath_text
+from runhook.runner.notebook.sources import is_marimo, parsed
 from runhook.runner.report import StepFailed
 
 LONGEST_REASON = 1000
-ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def find_notebook(workspace: Path, relative: str) -> Path:
@@ -36,7 +33,7 @@ def read_notebook(workspace: Path, path: Path, name: str) -> NotebookNode:
             warnings.catch_warnings(action="ignore"),  # what it mends by itself, such as ids
             open_beneath_text(workspace, path) as file,
         ):
-            notebook = _parsed(file.read())
+            notebook = parsed(file.read(), path)
         problem = _problem(notebook)
     except Exception as error:  # nbformat raises whatever its validators and JSON raise
         problem = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
@@ -46,34 +43,13 @@ def read_notebook(workspace: Path, path: Path, name: str) -> NotebookNode:
     return notebook
 
 
-def _parsed(text: str) -> NotebookNode:
-    """Of any format, as one of the present format; not validated. Format 4.5 brought the ids."""
-    given = nbformat.reader.reads(text)  # type: ignore[no-untyped-call]
-    with_ids = (given.get("nbformat"), given.get("nbformat_minor", 0)) >= (4, 5)
-    notebook = nbformat.convert(given, 4)  # type: ignore[no-untyped-call]
-    if not _problem(notebook):
-        give_ids(notebook, anew=not with_ids)
-        notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
-    assert isinstance(notebook, NotebookNode)
-    return notebook
-
-
-def give_ids(notebook: NotebookNode, *, anew: bool = False) -> None:
-    """See to it that each cell has an id that no other has. One that is made follows from the
-    cell's source, so that the same cell has the same id in every run."""
-    taken: set[str] = set()
-    for cell in notebook.cells:
-        given = None if anew else cell.get("id")
-        if not isinstance(given, str) or not ID.fullmatch(given) or given in taken:
-            given = _free(hashlib.sha256(cell.source.encode("utf-8", "replace")).hexdigest(), taken)
-        cell["id"] = given
-        taken.add(given)
-
-
-def _free(digest: str, taken: set[str]) -> str:
-    """The first one that is free of `<digest>`, `<digest>-2`, …"""
-    name = digest[:8]
-    return next(each for n in count(1) if (each := f"{name}-{n}" if n > 1 else name) not in taken)
+def of_marimo(workspace: Path, path: Path) -> bool:
+    """Is it a notebook that marimo has to execute?"""
+    if path.suffix != ".py":
+        return False
+    with suppress(OSError, ValueError), open_beneath_text(workspace, path) as file:
+        return is_marimo(file.read())
+    return False
 
 
 def _problem(notebook: Any) -> str | None:

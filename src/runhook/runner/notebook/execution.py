@@ -89,12 +89,12 @@ class Execution:
         listening = asyncio.create_task(cells.listen())
         try:
             await self._each_cell(cells, kernel, {stop, listening})
-            cells.set_widgets_metadata()
             client.shutdown()
             await kernel.end(SHUT_DOWN_SECONDS)
         finally:
             listening.cancel()
             disconnect(client)
+            cells.keep_widgets()
 
     async def _unless(self, stop: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
         """What `work` comes to, unless the attempt has to stop before: Stopped."""

@@ -9,9 +9,10 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from runhook.runner.notebook.document import give_ids, tags
+from runhook.runner.notebook.document import tags
 from runhook.runner.notebook.language import language_of
 from runhook.runner.notebook.literals import assignment, comment, from_variable
+from runhook.runner.notebook.sources import give_ids
 
 INJECTED = "injected-parameters"
 NONE: Mapping[str, bool] = {}

@@ -224,7 +224,7 @@ def test_a_notebook_is_followed_cell_by_cell_until_it_fails(
     visitor.sign_in()
     visitor.go(f"/dash/runs/{run['id']}")
     page = visitor.page
-    expect(page.locator("#cell-3")).to_have_class(re.compile("running"), timeout=60_000)
+    expect(page.locator("#cell-3")).to_have_class(re.compile("running"), timeout=90_000)
     expect(page.locator("#cell-3 .output")).to_contain_text("first line")
     expect(page.locator("#progress")).to_contain_text("cell 3 of 5")
     expect(page.locator("#cell-5")).to_have_class(re.compile("pending"))

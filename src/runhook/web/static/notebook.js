@@ -4,8 +4,8 @@
 
 const HIGHEST = 1200;
 const notebook = document.getElementById("notebook");
-let wanted = new Set();
-let fetching = null;
+const wanted = new Set();
+let fetching = false;
 
 function pieces(html) {
   return new DOMParser().parseFromString(html, "text/html").body;
@@ -58,6 +58,8 @@ function swap(root) {
 }
 
 async function fetchWanted() {
+  if (fetching) return;
+  fetching = true;
   while (wanted.size) {
     const numbers = [...wanted].slice(0, 100);
     numbers.forEach((number) => wanted.delete(number));
@@ -65,7 +67,7 @@ async function fetchWanted() {
     const found = await ask(`${notebook.dataset.cells}&${query}`).catch(() => null);
     if (found) swap(found);
   }
-  fetching = null;
+  fetching = false;
 }
 
 function showProgress(told) {
@@ -87,7 +89,7 @@ document.addEventListener("cells", ({ detail: [marks, progress] }) => {
     const cell = document.getElementById(`cell-${number}`);
     if (cell && cell.dataset.mark !== mark) wanted.add(number);
   }
-  fetching ??= fetchWanted();
+  fetchWanted();
 });
 
 async function firstCells(marks) {

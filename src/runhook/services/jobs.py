@@ -84,7 +84,7 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
     """The job with a new definition, as a new version; the same definition changes nothing."""
     jobs.lock_job(tx, job_id)
     job = get(tx, caller, job_id, "jobs:write")
-    if spec.owner is not None and spec.owner != job.owner:
+    if spec.owner is not None and _owner(caller, spec) != job.owner:
         raise Conflict("cannot move a job to another owner: delete it and create it there")
     if spec.recipe_spec() == job.spec.recipe_spec():
         return job
@@ -291,7 +291,9 @@ def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def _owner(caller: Caller, spec: JobSpec) -> str:
-    return spec.owner or caller.owner
+    """Whose the job is to be; an owner named without an organisation is of the caller's."""
+    name = spec.owner or caller.owner
+    return name if "/" in name else f"{caller.owner.rpartition('/')[0]}/{name}"
 
 
 def _require_free(tx: Transaction, owner: str, name: str) -> None:

@@ -74,7 +74,7 @@ def add(
     prefix = ANY_SSH if is_default else NAMED_ONLY
     info = GitCredentialInfo(new_id(), owner, name, "ssh_key", prefix, "", pair.public, now)
     if is_default:
-        _end_default(tx, keys, owner)
+        _end_default(tx, keys, caller, owner, now)
     sealed = keys.encrypt(pair.private, git_access.context_of(info))
     return git_access.add_credential(tx, caller, SealedCredential(info, sealed))
 
@@ -98,7 +98,7 @@ def change(
         sentence = f"{after.owner} already has a git credential called {after.name}"
         raise Conflict(sentence, details={"name": "is taken"})
     if after.url_prefix == ANY_SSH != before.url_prefix:
-        _end_default(tx, keys, after.owner)
+        _end_default(tx, keys, caller, after.owner, now)
     _put(tx, keys, before, after, wanted.pair)
     if after != before or wanted.pair:
         git_access.record_change(tx, caller, before, after, now)
@@ -128,7 +128,9 @@ def _put(
     git.update_credential(tx, after, keys.encrypt(secret, git_access.context_of(after)))
 
 
-def _end_default(tx: Transaction, keys: Keys, owner: str) -> None:
+def _end_default(tx: Transaction, keys: Keys, caller: Caller, owner: str, now: datetime) -> None:
     for info in git.list_credentials(tx, [owner]):
         if info.url_prefix == ANY_SSH:
-            _put(tx, keys, info, replace(info, url_prefix=NAMED_ONLY))
+            ended = replace(info, url_prefix=NAMED_ONLY)
+            _put(tx, keys, info, ended)
+            git_access.record_change(tx, caller, info, ended, now)

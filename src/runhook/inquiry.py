@@ -10,16 +10,18 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from runhook.asked import Asked
 from runhook.errors import Invalid, RunhookError, Unavailable
+from runhook.model.comparison import Pair
 from runhook.model.inference import contract_of_cell, contract_of_script
 from runhook.model.inspection import RepositoryQuestion
 from runhook.model.parameters import Contract
+from runhook.runner.history import Commit
 from runhook.runner.inspection import Answer, Document, Inspection, Request
 from runhook.services import contracts, inspections
 from runhook.services.parameters import WrongParameters
@@ -29,6 +31,7 @@ T = TypeVar("T")
 SAVING_SECONDS = 5.0
 """How long the saving of a job waits for its notebook; after that, it is looked into meanwhile."""
 AT_ONCE, WAITING = 2, 16
+MOST_LOGS = 4
 PATIENCE = 15.0
 """Seconds beyond the program's own limit after which it is ended."""
 LARGEST_ANSWER = 32 * 1024 * 1024
@@ -99,7 +102,12 @@ async def answer_to(ask: Asked, request: Request) -> Answer:
     try:
         values = json.loads(text)
         found = values.pop("inspection")
-        answer = Answer(Inspection.from_json(found) if found else None, **values)
+        log = values.pop("log")
+        answer = Answer(
+            Inspection.from_json(found) if found else None,
+            log=None if log is None else [Commit(**each) for each in log],
+            **values,
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Unavailable(f"looking into {request.url} failed; try again soon") from None
     if answer.host_keys:
@@ -136,6 +144,29 @@ def _talk(process: "subprocess.Popen[bytes]", request: Request) -> bytes:
             "looking into a repository failed: %s", errors[-2000:].decode("utf-8", "replace")
         )
     return text if len(text) <= LARGEST_ANSWER else b""
+
+
+async def with_logs(ask: Asked, owner: str, commits: Sequence[Pair]) -> list[Pair]:
+    """The commits of two runs, those that differ with the log between them, where the server's
+    mirror has it; of the first few repositories."""
+    changed = [each for each in commits if each.url][:MOST_LOGS]
+    return [
+        replace(each, log=await _log_between(ask, owner, each)) if each in changed else each
+        for each in commits
+    ]
+
+
+async def _log_between(ask: Asked, owner: str, pair: Pair) -> list[dict[str, str]] | None:
+    url, since, until = pair.url or "", str(pair.other), str(pair.this)
+    places, now = ask.server.site.places, ask.now
+    try:
+        request = await ask.read(
+            lambda tx: inspections.for_log(tx, places, owner, url, since, until, now)
+        )
+        log = (await answer_to(ask, request)).log
+    except Unavailable:
+        return None
+    return None if log is None else [asdict(each) for each in log]
 
 
 async def learn(ask: Asked, job_id: str) -> bool:

@@ -38,7 +38,10 @@ def test_two_runs_tell_what_differs(shared_api: Api, two_runs: tuple[str, str]) 
         False,
     )
     assert parameters["key"] == {"name": "key", "this": "•••", "other": "•••", "same": None}
-    assert [each["same"] for each in found["commits"]] == [False]
+    [commit] = found["commits"]
+    assert (commit["same"], commit["link"]) == (False, None)
+    assert [each["subject"] for each in commit["log"]] == ["change"]
+    assert commit["log"][0]["commit"] == commit["this"]
     assert {each["name"]: each["same"] for each in found["outcome"]}["state"] is True
     assert '+  "description": "second"' in found["definition"]["diff"]
     assert (found["packages"]["changed"], found["packages"]["added"]) == ({}, {})

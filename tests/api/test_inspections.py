@@ -2,11 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Api, Repository
+from tests.servers.git_http import serving_git
+from tests.servers.sshd import serving_ssh
 
 PATH = "/api/repositories/inspect"
 
@@ -159,3 +162,39 @@ def test_whoever_may_not_write_jobs_of_an_owner_reads_nothing_with_the_owners_cr
     assert ask(viewer, repository, owner="main/n4-group").status_code == 403
     assert ask(viewer, repository, owner="main/n4-nobody").status_code == 404
     assert ask(viewer, repository).status_code == 200
+
+
+def test_a_private_repository_is_read_with_the_owners_credential_and_by_nobody_else(
+    shared_api: Api, repository: Repository
+) -> None:
+    repository.commit({"private.py": "import pandas\n"})
+    group, secret = "main/n4-private", "n4-t0ken-of-a-test"
+    editor = shared_api.person("n4-editor", {group: "editor"})
+    viewer = shared_api.person("n4-private-viewer", {group: "viewer"})
+    with serving_git(repository.path.parent, login=("ada", secret)) as remote:
+        question = {"url": f"{remote.url}/{repository.path.name}", "path": "private.py"}
+        credential = {"name": "n4", "kind": "token", "url_prefix": remote.url, "owner": group}
+        body = {**credential, "username": "ada", "value": secret}
+        assert editor.request("POST", "/api/git/credentials", json=body).status_code == 201
+        seen = editor.request("POST", PATH, json={**question, "owner": group})
+        assert seen.json()["file"]["imports"] == ["pandas"], seen.text
+        refused = viewer.request("POST", PATH, json={**question, "owner": group})
+        assert refused.status_code == 403
+        own = editor.request("POST", PATH, json=question)
+        assert own.status_code == 422
+        assert "it is private" in own.json()["details"]["url"]
+    assert secret not in seen.text + own.text
+    assert secret not in shared_api.request("GET", "/api/audit?page_size=50").text
+
+
+def test_an_ssh_host_that_nobody_confirmed_is_asked_for_nothing_and_noted(
+    shared_api: Api, repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit({"a.py": "1"})
+    with serving_ssh(tmp_path / "sshd") as sshd:
+        answer = shared_api.request("POST", PATH, json={"url": sshd.url(repository.path)})
+        assert answer.status_code == 422, answer.text
+        assert sshd.fingerprint in answer.json()["details"]["url"]
+        hosts = shared_api.request("GET", "/api/git/hosts").json()["hosts"]
+    noted = [each for each in hosts if each["fingerprint"] == sshd.fingerprint]
+    assert [each["confirmed_at"] for each in noted] == [None]

@@ -1,27 +1,39 @@
 """Two runs beside each other: `GET /api/runs/{run_id}/compare/{other_id}`.
 
-Every pair is {name, this, other, same}; `same` is null for secret parameters. Diffs are texts, line
-by line from the other run to this one; long texts are cut before they are compared (20 000
-characters, 1000 lines; notebooks of up to 16 MiB, 500 cells), which the diff says.
+Every pair is {name, this, other, same}; `same` is null for secret parameters. Commits that differ
+have a `link` to the forge's own comparison, if the forge is known, and the `log` between them,
+newest first and at most 100, if the server's mirror has it: {commit, author, at, subject}. Diffs
+are texts, line by line from the other run to this one; long texts are cut before they are compared
+(20 000 characters, 1000 lines; notebooks of up to 16 MiB, 500 cells), which the diff says.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
+from runhook import inquiry
 from runhook.api.call import Call, Json, Route
 from runhook.model.comparison import Pair
+from runhook.model.job import Job
 from runhook.model.notebook_diff import Cell, CellPair
-from runhook.services import comparisons
-from runhook.services.comparisons import Comparison
+from runhook.services import comparisons, runs
+from runhook.services.comparisons import Comparison, Side
+from runhook.store.database import Transaction
 
 
 async def compare(call: Call) -> Response:
     one, two, now = call.path("run_id"), call.path("other_id"), call.now
-    this, other = await call.read(lambda tx: comparisons.sides(tx, call.caller, one, two, now))
+
+    def look(tx: Transaction) -> tuple[Side, Side, Job]:
+        this, other = comparisons.sides(tx, call.caller, one, two, now)
+        return this, other, runs.get_with_job(tx, call.caller, one, "runs:read")[1]
+
+    this, other, job = await call.read(look)
     found = await asyncio.to_thread(comparisons.comparison, this, other, call.server.site)
-    return Json(_comparison_json(found))
+    commits = await inquiry.with_logs(call, job.owner, found.commits)
+    return Json(_comparison_json(replace(found, commits=commits)))
 
 
 def _comparison_json(found: Comparison) -> dict[str, Any]:
@@ -48,7 +60,10 @@ def _comparison_json(found: Comparison) -> dict[str, Any]:
 
 def _pair_json(pair: Pair) -> dict[str, Any]:
     shown = {"name": pair.name, "this": pair.this, "other": pair.other, "same": pair.same}
-    return shown | ({"link": pair.link} if pair.link else {})
+    if pair.url:
+        log = None if pair.log is None else list(pair.log)
+        shown |= {"link": pair.link, "log": log}
+    return shown
 
 
 def _cells_json(pair: CellPair) -> dict[str, Any]:

@@ -22,13 +22,17 @@ LINK = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One fact of both runs; `same` is None where that cannot be told."""
+    """One fact of both runs; `same` is None where that cannot be told. Of commits that differ,
+    `url` is the repository's, `link` where its forge shows the difference, and `log`, where that is
+    known, the commits that this run had and the other had not: {commit, author, at, subject}."""
 
     name: str
     this: Any
     other: Any
     same: bool | None
+    url: str | None = None
     link: str | None = None
+    log: Sequence[Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,10 @@ def commits(this: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]
     for name in dict.fromkeys([*ours, *theirs]):
         one, two = ours.get(name, {}), theirs.get(name, {})
         a, b = one.get("commit"), two.get("commit")
-        link = _link(one, two) if a and b and a != b else None
-        found.append(Pair(name, a, b, a == b and one.get("url") == two.get("url"), link))
+        of_one = one.get("url") == two.get("url")
+        url = str(one["url"]) if a and b and a != b and of_one and one.get("url") else None
+        link = _link(one, two) if url else None
+        found.append(Pair(name, a, b, a == b and of_one, url, link))
     return found
 
 

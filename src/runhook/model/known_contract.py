@@ -6,7 +6,7 @@ what such a program is given stands in its command line.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from runhook.model.source import Repository, workspace_path
 
 LARGEST_CELL = 64 * 1024
 """Characters of a parameters cell that is kept and read."""
+MOST_INFERRED = 200
 JOB, NOTEBOOK, BOTH = "job", "notebook", "job and notebook"
 
 
@@ -156,6 +157,12 @@ def known_contract(spec: JobSpec, told: Told | None, problem: str | None = None)
     try:
         found = contract_of_cell(told.cell).parameters
         kept = {name: each for name, each in found.items() if not name.startswith("RUNHOOK_")}
+        for name in kept.keys() & set(declared.secrets):
+            kept[name] = replace(kept[name], default=COMPUTED)  # it is the notebook's, and untold
+        if len(kept) > MOST_INFERRED:
+            raise ValueError(
+                f"its cell tagged `parameters` assigns more than {MOST_INFERRED} names"
+            )
         contract = merged(Contract(kept), spec.parameters or {})
     except ValueError as error:
         return KnownContract(declared, declared, told, str(error))

@@ -17,6 +17,7 @@ from runhook.runner.access import granted
 from runhook.runner.address import Address, parse
 from runhook.runner.checkout import COMMIT, WHOLE
 from runhook.runner.git import Git, GitFailed, failure
+from runhook.runner.history import Commit, commits_between
 from runhook.runner.limits import Bounds
 from runhook.runner.listing import Listed, listed, text_of
 from runhook.runner.masking import Masker
@@ -26,6 +27,7 @@ from runhook.runner.process import Control, Stopped
 from runhook.runner.refs import Refs
 from runhook.runner.report import Reporter, StepFailed
 from runhook.runner.spec import LimitsSpec, Places, RepositorySpec, RunSpec, Secrets
+from runhook.runner.syscalls import no_new_privileges
 
 MOST_REFERENCES = 500
 LARGEST_TEXT = 2 * 1024 * 1024
@@ -38,8 +40,9 @@ GRACE = 2.0
 class Request:
     """What is asked. `reference` None is the default branch; without a `reference_type` it may be a
     branch, a tag or a commit, looked for in this order. `path` is the file that is read, `files`
-    says whether the tree is listed. The remote's word may be as old as `asked_at` (seconds since
-    1970). `credential` is a key of `secrets.credentials`."""
+    says whether the tree is listed. With `since`, a whole commit id, only the mirror is asked, and
+    only for the log from there to `reference`, another one. The remote's word may be as old as
+    `asked_at` (seconds since 1970). `credential` is a key of `secrets.credentials`."""
 
     url: str
     places: Places
@@ -50,6 +53,7 @@ class Request:
     credential: str | None = None
     path: str | None = None
     files: bool = True
+    since: str | None = None
     seconds: float = 60.0
 
     @classmethod
@@ -106,6 +110,7 @@ class Answer:
     error: str | None = None
     unreachable: bool = False
     host_keys: list[dict[str, Any]] = field(default_factory=list)
+    log: list[Commit] | None = None
 
 
 def inspect(request: Request, directory: Path, control: Control) -> Answer:
@@ -114,6 +119,9 @@ def inspect(request: Request, directory: Path, control: Control) -> Answer:
     reached = False
     try:
         address = parse(request.url, request.places)
+        if request.since:
+            mirror = _mirror(request, address, {}, reporter, control)
+            return Answer(log=_log(mirror, request.since, request.reference or ""))
         secrets = request.secrets
         credential = secrets.credentials[request.credential] if request.credential else None
         with granted(address, credential, secrets) as access:
@@ -131,6 +139,11 @@ def inspect(request: Request, directory: Path, control: Control) -> Answer:
         answer = Answer(error=sentence, unreachable=True)
     masked = reporter.masker.mask_value(answer.error)
     return Answer(answer.inspection, masked, answer.unreachable, _host_keys(directory))
+
+
+def _log(mirror: Mirror, since: str, until: str) -> list[Commit] | None:
+    both = WHOLE.fullmatch(since) and WHOLE.fullmatch(until)
+    return commits_between(mirror, since, until) if both else None
 
 
 def _mirror(
@@ -202,6 +215,7 @@ def _host_keys(directory: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    no_new_privileges()
     request = Request.from_json(json.loads(sys.stdin.buffer.read(LONGEST_REQUEST)))
     control = Control(GRACE, Bounds(LimitsSpec(time=request.seconds), Path()))
     with tempfile.TemporaryDirectory(prefix="rh-") as directory:

@@ -149,6 +149,12 @@ def credentials_for(
     return {url: (info.id, _opened(tx, keys, info)) for url, info in chosen.items()}
 
 
+def credential_of(tx: Transaction, owner: str, url: str) -> str | None:
+    """The id of the owner's credential that opens the URL, as `credentials_for` chooses it."""
+    info = _best(git.list_credentials(tx, [owner]), url)
+    return info.id if info else None
+
+
 def _best(known: Sequence[GitCredentialInfo], url: str) -> GitCredentialInfo | None:
     place = _place(url)
     if place is None:

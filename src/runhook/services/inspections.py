@@ -22,6 +22,7 @@ from runhook.store.database import Transaction
 
 AS_OLD_AS = timedelta(seconds=10)
 """A remote that was asked no longer ago is not asked again: people type, and look twice."""
+LOG_SECONDS = 10.0
 JOB_SECONDS = 20.0
 """What is known of a job's contract is waited for by whoever starts it."""
 
@@ -79,6 +80,16 @@ def for_file(
         files=False,
         seconds=JOB_SECONDS,
     )
+
+
+def for_log(
+    tx: Transaction, places: Places, owner: str, url: str, since: str, until: str, now: datetime
+) -> Request:
+    """The request for the commits between two that runs of a job had checked out: in the mirror
+    that they used, without asking anybody, so no credential is handed out."""
+    credential = git_access.credential_of(tx, owner, url)
+    more: dict[str, Any] = {"since": since, "reference": until, "seconds": LOG_SECONDS}
+    return Request(url, places, Secrets(), now.timestamp(), credential=credential, **more)
 
 
 def _request(

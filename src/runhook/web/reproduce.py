@@ -3,6 +3,7 @@ lines for a terminal that do the same by hand.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from runhook.services import replays
 from runhook.store import jobs
 from runhook.store.database import Transaction
 from runhook.web.ask import Ask, go
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def recipe_of(tx: Transaction, run: Run, url: str) -> Recipe:
 
 def by_hand(spec: JobSpec, run: Run, url: str) -> str:
     """Lines for bash that check out, install and run what the run was. Everything that was given is
-    quoted; of a secret parameter the line says that it is missing."""
+    quoted; of a secret parameter the line says that it is missing. No character steers the terminal
+    that they are pasted into."""
     lines = ["mkdir workspace && cd workspace"]
     for commit in run.commits:
         folder = shlex.quote(str(commit.get("path", "")))
@@ -53,7 +57,7 @@ def by_hand(spec: JobSpec, run: Run, url: str) -> str:
     if spec.working_directory:
         lines.append(f"cd {shlex.quote(spec.working_directory)}")
     lines += [spec.start_script] if spec.start_script else []
-    return "\n".join([*lines, _work(spec, run)])
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", "\n".join([*lines, _work(spec, run)]))
 
 
 def _variables(spec: JobSpec, parameters: Mapping[str, Any]) -> list[str]:

@@ -92,7 +92,10 @@ def _shown(parameter: Parameter, input: str) -> Any:
         return json.dumps(default) if parameter.has_default else ""
     if input == "password" or not parameter.has_default:
         return ""
-    return "" if default is None and _empty_is_null(parameter) else text_of(default)
+    if default is None and _empty_is_null(parameter):
+        return ""
+    is_text = parameter.kind.given.name in TEXTS
+    return text_of(default) if is_text else json.dumps(default, ensure_ascii=False)
 
 
 def _typed(parameter: Parameter, input: str, form: FormData) -> Any:

@@ -100,7 +100,7 @@ def run_spec(
         owner=owner,
         isolation=replace(site.isolation, network=spec.network is not False),
         warm=_warm(spec, site, run),
-        hold=60 * (spec.hold_failed_kernel or 0),
+        hold=_hold(spec, attempt),
     )
 
 
@@ -112,6 +112,13 @@ def _warm(spec: JobSpec, site: Site, run: Run) -> WarmSpec | None:
     secret = run.secret_parameters
     why = "it has secret parameters, which other runs of the job would see" if secret else None
     return replace(site.warm, refused=why)
+
+
+def _hold(spec: JobSpec, attempt: Attempt) -> float:
+    """For how many seconds its kernel is held if it fails; only of an attempt that no other
+    follows."""
+    tried_again = "failed" in spec.retrying.on and attempt.number <= spec.retrying.count
+    return 0.0 if tried_again else 60 * (spec.hold_failed_kernel or 0)
 
 
 def _open_parameters(run: Run) -> dict[str, Any]:

@@ -219,6 +219,7 @@ def test_a_secret_is_in_no_sentence() -> None:
         ({"command": "echo {{ n }}"}, "write {{n}} without spaces"),
         ({"parameters": {"RUNHOOK_TOKEN": ""}}, "is set by the server"),
         ({"command": None, "notebook": "a.ipynb", "parameters": {"class": 1}}, "cannot be the"),
+        ({"command": None, "notebook": "a.R"}, "ends in .py or .md"),
     ],
 )
 def test_what_could_never_start_is_refused_when_the_job_is_saved(

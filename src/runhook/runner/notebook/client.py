@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from queue import Empty
 from typing import Any, cast
 
 import zmq.asyncio
@@ -69,17 +68,21 @@ async def _unless_ended(kernel: Kernel, work: Coroutine[Any, Any, Message]) -> M
 
 
 async def _ready(client: AsyncKernelClient) -> Message:
-    """Until an answer came on both channels: a kernel that answers may not know yet that somebody
-    listens to its outputs. It is asked again until it does."""
-    asked = {client.kernel_info()}
+    """Until a request was answered on both channels: a kernel that answers may not know yet that
+    somebody listens to what it publishes. Then it is asked again."""
     while True:
-        with suppress(Empty):
-            heard = await client.get_iopub_msg(timeout=ASK_AGAIN)
-            if heard["parent_header"].get("msg_id") in asked:
-                break
-            continue
-        asked.add(client.kernel_info())
+        request = client.kernel_info()
+        reply: Message = {}
+        while reply.get("parent_header", {}).get("msg_id") != request:
+            reply = await client.get_shell_msg(timeout=None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ASK_AGAIN):
+                await _published(client, request)
+                return reply
+
+
+async def _published(client: AsyncKernelClient, request: str) -> None:
     while True:
-        reply: Message = await client.get_shell_msg(timeout=None)
-        if reply["parent_header"].get("msg_id") in asked:
-            return reply
+        heard = await client.get_iopub_msg(timeout=None)
+        if heard["parent_header"].get("msg_id") == request:
+            return

@@ -32,6 +32,8 @@ class LiveDocument:
         self, notebook: NotebookNode, target: Path, masker: Masker, told: Callable[[int], None]
     ) -> None:
         self.notebook = notebook
+        self.prepare: Callable[[int], None] = lambda _: None
+        """Called with the index of a cell before it is written."""
         self._target = target
         self._masker = masker
         self._told = told
@@ -75,6 +77,7 @@ class LiveDocument:
             self._due = None
         began = time.monotonic()
         for index in self._changed:
+            self.prepare(index)
             self._texts[index] = self._text(self.notebook.cells[index], 2)
         self._changed.clear()
         self._unsaved = 0

@@ -52,14 +52,18 @@ class Outputs:
         stream; or an earlier one whose line is still open, as that of a progress bar is while
         something else is written."""
         known = self._streams.setdefault(index, [])
-        known[:] = [pair for pair in known if any(pair[0] is out for out in outs)]
         found = _continued(outs, known, name)
         if found is None:
+            known[:] = [pair for pair in known if any(pair[0] is out for out in outs)]
             found = self._begin(outs, index, name)
             known.append(found)
-        output, terminal = found
-        terminal.feed(text)
-        output["text"] = terminal.text
+        found[1].feed(text)
+
+    def refresh(self, index: int) -> None:
+        """Bring what the streams of the cell look like into its outputs: not done with every piece
+        of text, since there may be thousands between two looks."""
+        for output, terminal in self._streams.get(index, ()):
+            output["text"] = terminal.text
 
     def _begin(self, outs: list[Output], index: int, name: str) -> tuple[Output, TerminalText]:
         file = f"cell-{index + 1}-{'stderr' if name == 'stderr' else 'stdout'}.txt"
@@ -124,24 +128,26 @@ class Outputs:
 
     def finish(self) -> None:
         """Nothing follows."""
-        for known in self._streams.values():
-            for output, terminal in known:
+        for index, known in self._streams.items():
+            for _, terminal in known:
                 terminal.finish()
-                output["text"] = terminal.text
+            self.refresh(index)
         self._spill.close()
 
 
 def _continued(
     outs: list[Output], known: list[tuple[Output, TerminalText]], name: str
 ) -> tuple[Output, TerminalText] | None:
-    same = [pair for pair in known if pair[0]["name"] == name]
-    if not same:
+    """The stream's last output, if text that follows belongs there."""
+    pair = next((each for each in reversed(known) if each[0]["name"] == name), None)
+    if pair is None:
         return None
-    output, terminal = same[-1]
-    after = outs[next(n for n, out in enumerate(outs) if out is output) + 1 :]
-    only_streams = all(out["output_type"] == "stream" for out in after)
-    if not after or (only_streams and terminal.open) or len(outs) >= MOST_OUTPUTS:
-        return output, terminal
+    only_streams = True
+    for after, out in enumerate(reversed(outs)):
+        if out is pair[0]:
+            follows = not after or (only_streams and pair[1].open) or len(outs) >= MOST_OUTPUTS
+            return pair if follows else None
+        only_streams = only_streams and out["output_type"] == "stream"
     return None
 
 

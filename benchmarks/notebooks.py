@@ -86,7 +86,7 @@ class Papermill:
         ) as process:
             assert process.stderr
             for line in process.stderr:
-                if not first and re.search(rb"hello|done|on$", line):
+                if not first and re.fullmatch(rb"(hello|done|on)\s*", line):
                     first = time.perf_counter() - began
         assert process.returncode == 0
         return first, time.perf_counter() - began

@@ -19,6 +19,7 @@ import selectors
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import traceback
 from collections.abc import Callable
@@ -249,7 +250,7 @@ class Keeper:
         parent = Parent(lesson.plan, list(lesson.modules), lesson.denied, folder)
         try:
             parent.start()
-        except (OSError, StepFailed) as error:
+        except (OSError, StepFailed, subprocess.SubprocessError) as error:
             lesson.hopeless = f"its warm parent cannot be started: {error}"
             return
         place[key] = parent

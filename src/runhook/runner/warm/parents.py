@@ -102,7 +102,8 @@ class Parent:
     def start(self) -> None:
         """Have it import. StepFailed or OSError if it cannot be started."""
         self.sockets = Path(tempfile.mkdtemp(prefix="rh-"))
-        home, temporary = self.folder / "home", self.folder / "tmp"
+        base = self.folder if self.plan.view else self.sockets  # where its user gets to
+        home, temporary = base / "home", base / "tmp"
         for each in (home, temporary):
             each.mkdir(parents=True, mode=0o700)
         for each in (home, temporary, self.sockets):
@@ -113,7 +114,6 @@ class Parent:
             view = self.plan.box(temporary, (home, self.sockets))
             place = self.box = Sandbox(view, self.plan.uid).complete()
         elif self.plan.uid is not None:
-            self.folder.chmod(0o711)
             place = OwnUser(self.plan.uid)
         self.control, theirs = messages.pair()
         with theirs, PROGRAM.open("rb") as program:

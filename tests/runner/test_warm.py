@@ -57,7 +57,7 @@ def test_a_warm_run_has_its_own_place_variables_and_parameters(job: WarmJob) -> 
 
 
 def test_what_runs_import_is_learned_and_secrets_stay_with_their_run(job: WarmJob) -> None:
-    secrets = Secrets(attached={"PASSWORD": "corrects-horse-battery"})
+    secrets = Secrets(attached={"PASSWORD": "plugh-nowhere-else-y2"})
     cells = (
         "import json, os, sys",
         "names = ['wave', 'colorsys', 'beside']",
@@ -70,11 +70,11 @@ def test_what_runs_import_is_learned_and_secrets_stay_with_their_run(job: WarmJo
     job.ready()
     run = job.run(*cells, secrets=secrets)
     assert run.note == "warm"
-    assert run.told == [22, ["wave", "colorsys"]], "imported ahead, but for the workspace's own"
+    assert run.told == [21, ["wave", "colorsys"]], "imported ahead, but for the workspace's own"
     parents = [psutil.Process(each["process"]) for each in job.told()]
     for process in (*parents, *(child for each in parents for child in each.children(True))):
-        assert b"battery" not in Path(f"/proc/{process.pid}/environ").read_bytes()
-    assert not any("battery" in memory_of(each.pid) for each in parents)
+        assert b"plugh-nowhere" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert not any("plugh-nowhere" in memory_of(each.pid) for each in parents)
 
 
 def memory_of(pid: int) -> str:

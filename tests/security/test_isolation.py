@@ -92,7 +92,7 @@ def test_a_setting_that_is_none_stops_the_start(tmp_path: Path) -> None:
 def test_every_level_is_told_in_a_line_that_the_database_takes() -> None:
     for level in LEVELS:
         for network in (True, False):
-            assert len(describe(level, network)) <= 255
+            assert len(describe(level, network, shared=True)) <= 255
     assert "no network" in describe("bubblewrap", network=False)
     assert "network shared" in describe("bubblewrap")
 

@@ -121,12 +121,12 @@ def run_spec(
         undeclared=_undeclared(spec, run),
         isolation=replace(site.isolation, network=spec.network is not False),
         warm=_warm(spec, site, run),
-        hold=60 * (spec.hold_failed_kernel or 0),
         files={
             home_path(name): (file.content, file.bits)
             for name, file in (spec.config_files or {}).items()
         },
         compatible=_compatible(spec, job_name, owner, site, run),
+        hold=_hold(spec, attempt),
     )
 
 
@@ -158,6 +158,13 @@ def _compatible(spec: JobSpec, job_name: str, owner: str, site: Site, run: Run) 
         "SATURN_JOB_SCALE": str(spec.instances),
         "SATURN_JOB_RANK": "0",
     }
+
+
+def _hold(spec: JobSpec, attempt: Attempt) -> float:
+    """For how many seconds its kernel is held if it fails; only of an attempt that no other
+    follows."""
+    tried_again = "failed" in spec.retrying.on and attempt.number <= spec.retrying.count
+    return 0.0 if tried_again else 60 * (spec.hold_failed_kernel or 0)
 
 
 def _open_parameters(run: Run) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def _by_psutil(pid: int) -> Identity | None:
 def fingerprint() -> str:
     """Changes with the interpreter and the runner's source: a new server wants a new parent."""
     parts = [sys.executable, sys.version]
-    for path in sorted(Path(__file__).parent.glob("*")):
-        parts.append(f"{path.name} {path.stat().st_mtime_ns}" if path.is_file() else "")
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.is_file() and path.parent.name != "__pycache__":
+            parts.append(f"{path} {path.stat().st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

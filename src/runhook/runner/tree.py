@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from runhook.runner.identity import lives_on
+from runhook.runner.identity import lives, lives_on
+from runhook.runner.spec import Identity
 
 PR_SET_CHILD_SUBREAPER = 36
 KILLS = 40
@@ -24,7 +25,7 @@ strangers: set[int] = set()
 """Children that this process had before it began with an attempt; a runner has none."""
 bystanders: set[int] = set()
 """Processes that hold the boxes of the attempt: not of the work, which may be below them."""
-roots: set[int] = set()
+roots: set[Identity] = set()
 """Guards of kernels that were forked elsewhere: what is below them is the attempt's."""
 inits: set[int] = set()
 """The first process of each box: with it the kernel kills all that is in the box, at once
@@ -76,7 +77,7 @@ def _kill_all() -> None:
 
 def descendants() -> list[int]:
     """The pids of all living descendants that the attempt has, parents before children."""
-    return below([os.getpid(), *roots])
+    return below([os.getpid(), *(root.pid for root in roots if lives(root))])
 
 
 def below(pids: Sequence[int]) -> list[int]:

@@ -19,6 +19,7 @@ import selectors
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import traceback
 from collections.abc import Callable
@@ -30,13 +31,14 @@ from typing import Any
 from runhook.runner.report import StepFailed
 from runhook.runner.spec import WarmSpec
 from runhook.runner.warm import messages
-from runhook.runner.warm.parents import Line, Parent
+from runhook.runner.warm.parents import Guard, Line, Parent
 from runhook.runner.warm.plan import Plan, worth_importing
 
 IMPORT_SECONDS = 90.0
 EMPTY_SECONDS = 60.0
 LOOK_SECONDS = 5.0
 MOST_DENIALS, MOST_LESSONS = 12, 5
+MOST_KNOWN = 200
 NEW = "no warm parent of it stands yet: this run teaches what it imports"
 
 
@@ -58,7 +60,7 @@ class Guest:
     socket: socket.socket
     parent: Parent | None = None
     name: str = ""
-    guard: int = 0
+    guard: Guard | None = None
     folders: list[str] = field(default_factory=list)
 
 
@@ -145,8 +147,8 @@ class Keeper:
         guest.socket.close()
         if guest in self._waiting:
             self._waiting.remove(guest)
-        if guest.parent and guest.name in guest.parent.lent:
-            del guest.parent.lent[guest.name]
+        if guest.parent and guest.guard:
+            guest.parent.lent.discard(guest.name)
             guest.parent.end_kernel(guest.name, guest.guard, guest.folders)
 
     def _answer(self, guest: Guest, descriptors: tuple[int, ...] = (), **body: Any) -> bool:
@@ -199,21 +201,18 @@ class Keeper:
             self._spoil(parent, f"folders cannot be shown in its box: {error}", for_good=True)
             return
         parent.lines.remove(line)
-        parent.lent[line.name] = line.guard
+        assert line.guard
+        parent.lent.add(line.name)
         guest.name, guest.guard = line.name, line.guard
-        about = {"guard": line.guard, "process": line.kernel, "connection": line.connection}
+        about = {"guard": line.guard.pid, "process": line.kernel, "connection": line.connection}
         self._answer(guest, (line.socket.fileno(),), kernel=about)
         line.socket.close()
 
     def _line_told(self, parent: Parent, line: Line) -> None:
         message = messages.receive(line.socket)
-        if message and message.body.get("guard"):
-            line.guard = message.pid
-        elif message and message.body.get("kernel"):
-            line.kernel = message.pid
-        elif message and "ready" in message.body and line.guard and line.kernel:
-            line.connection = message.body["ready"]
-            self._serve_waiting(parent)
+        if message and line.hear(message, parent.sockets):
+            if line.connection:
+                self._serve_waiting(parent)
         else:
             self._forget(line.socket)
             parent.drop(line)
@@ -225,6 +224,9 @@ class Keeper:
         if self._retired:
             return
         lesson = self._lessons.setdefault(plan.key, Lesson(plan, []))
+        for key in list(self._lessons)[:-MOST_KNOWN]:
+            if key != plan.key and key not in self._parents:
+                del self._lessons[key]
         known = set(lesson.modules)
         new = [name for name in modules if name not in known]
         first = lesson.count == 0
@@ -248,7 +250,7 @@ class Keeper:
         parent = Parent(lesson.plan, list(lesson.modules), lesson.denied, folder)
         try:
             parent.start()
-        except (OSError, StepFailed) as error:
+        except (OSError, StepFailed, subprocess.SubprocessError) as error:
             lesson.hopeless = f"its warm parent cannot be started: {error}"
             return
         place[key] = parent
@@ -275,7 +277,7 @@ class Keeper:
 
     def _deny(self, parent: Parent, name: str, why: str) -> None:
         """Begin again without a module, or not at all."""
-        lesson = self._lessons[parent.plan.key]
+        lesson = self._lessons.setdefault(parent.plan.key, Lesson(parent.plan, parent.modules))
         self._retire(parent)
         if parent.state == "ready" or not name:
             return  # it has died later: the next run has it started again
@@ -341,7 +343,9 @@ class Keeper:
             if sizes[key] > self._bounds.memory:
                 room, taken = self._bounds.memory / 1e6, sizes[key] / 1e6
                 why = f"its warm parent takes {taken:.0f} MB, more than warm.memory: {room:.0f} MB"
-                self._lessons[key].hopeless = why
+                lesson = self._lessons.get(key)
+                if lesson:
+                    lesson.hopeless = why
             self._retire(self._parents[key])
             del sizes[key]
 

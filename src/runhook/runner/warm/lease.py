@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from runhook.runner import tree
+from runhook.runner.identity import identity_of
 from runhook.runner.process import Exit
+from runhook.runner.spec import Identity
 from runhook.runner.warm import messages
 from runhook.runner.warm.plan import Plan
 
@@ -28,11 +30,16 @@ class Lease:
     connection: dict[str, Any]
     begun: bool = False
     _exit: Exit | None = None
+    _root: Identity | None = None
 
     def begin(self, variables: Mapping[str, str], directory: Path, doors: list[int]) -> None:
-        """Make it the run's: from now on the notebook may be executed. `doors` are those of the
-        control groups that hold the run (`Group.doors`). OSError if it cannot be had."""
+        """Make it the run's, and found below this process: from now on the notebook may be
+        executed. `doors` are those of the control groups that hold the run (`Group.doors`).
+        OSError if it cannot be had."""
+        root = identity_of(self.guard)
         try:
+            if root is None:
+                raise OSError("the guard of the warm kernel has ended")
             for door in doors:
                 for pid in (self.guard, self.process):
                     os.write(door, str(pid).encode())
@@ -46,7 +53,8 @@ class Lease:
             raise OSError("the warm kernel ended before it began")
         self.line.setblocking(False)
         tree.bystanders.add(self.guard)
-        tree.roots.add(self.guard)
+        tree.roots.add(root)
+        self._root = root
         self.begun = True
 
     def fileno(self) -> int:
@@ -69,7 +77,8 @@ class Lease:
 
     def close(self) -> None:
         """Have the keeper end all of it. Safe to repeat."""
-        tree.roots.discard(self.guard)
+        if self._root:
+            tree.roots.discard(self._root)
         tree.bystanders.discard(self.guard)
         self.line.close()
         self.keeper.close()

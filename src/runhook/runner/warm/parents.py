@@ -1,6 +1,7 @@
 """One warm parent as the keeper has it: its box, its process, and the kernels it has forked."""
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,24 +17,72 @@ from runhook.runner.warm import messages, mounts
 from runhook.runner.warm.plan import PROGRAM, Plan, worth_importing
 
 KILLS = 40
+PORTS = tuple(f"{each}_port" for each in ("shell", "iopub", "stdin", "control", "hb"))
 PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What stands above a kernel: its pid, and a descriptor that means it and no later process of
+    that number (pidfd_open(2))."""
+
+    pid: int
+    descriptor: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Guard":
+        """ProcessLookupError if it has ended."""
+        return cls(pid, os.pidfd_open(pid))
+
+    def end(self) -> None:
+        """Kill what is below it, and it; what forks faster than it dies, again. Once."""
+        for _ in range(KILLS):
+            if tree.poll([self.descriptor], 0):
+                break
+            left = tree.below([self.pid])
+            for pid in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            if not left:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
+            tree.poll([self.descriptor], 0.05)
+        os.close(self.descriptor)
 
 
 @dataclass
 class Line:
-    """A kernel that was forked ahead and is nobody's yet."""
+    """A kernel that was forked ahead and is nobody's yet. What it says about itself is what the
+    code that it has imported may say; where it listens is known here."""
 
     name: str
     socket: socket.socket
-    guard: int = 0
+    guard: Guard | None = None
     kernel: int = 0
     connection: dict[str, Any] | None = None
+
+    def hear(self, message: messages.Message, sockets: Path) -> bool:
+        """Note what it tells; False if that is nothing that belongs here."""
+        try:
+            match message.body:
+                case {"guard": True} if self.guard is None:
+                    self.guard = Guard.of(message.pid)
+                case {"kernel": True}:
+                    self.kernel = message.pid
+                case {"ready": {"key": str(key), **ports}} if self.guard and self.kernel:
+                    place = {"transport": "ipc", "ip": f"{sockets}/{self.name}/k", "key": key}
+                    self.connection = {**place, **{port: int(str(ports[port])) for port in PORTS}}
+                case _:
+                    return False
+        except (KeyError, TypeError, ValueError, OSError):
+            return False
+        return True
 
 
 @dataclass
 class Parent:
     """`modules` are imported ahead but for those `denied`. `lent` are the kernels that runs have,
-    by name, with their guards."""
+    by name."""
 
     plan: Plan
     modules: list[str]
@@ -44,7 +93,7 @@ class Parent:
     used_at: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.monotonic)
     lines: list[Line] = field(default_factory=list)
-    lent: dict[str, int] = field(default_factory=dict)
+    lent: set[str] = field(default_factory=set)
     at: str = ""
     pid: int = 0
     count: int = 0
@@ -53,7 +102,8 @@ class Parent:
     def start(self) -> None:
         """Have it import. StepFailed or OSError if it cannot be started."""
         self.sockets = Path(tempfile.mkdtemp(prefix="rh-"))
-        home, temporary = self.folder / "home", self.folder / "tmp"
+        base = self.folder if self.plan.view else self.sockets  # where its user gets to
+        home, temporary = base / "home", base / "tmp"
         for each in (home, temporary):
             each.mkdir(parents=True, mode=0o700)
         for each in (home, temporary, self.sockets):
@@ -64,7 +114,6 @@ class Parent:
             view = self.plan.box(temporary, (home, self.sockets))
             place = self.box = Sandbox(view, self.plan.uid).complete()
         elif self.plan.uid is not None:
-            self.folder.chmod(0o711)
             place = OwnUser(self.plan.uid)
         self.control, theirs = messages.pair()
         with theirs, PROGRAM.open("rb") as program:
@@ -98,9 +147,9 @@ class Parent:
         if self.box:
             mounts.show(*self.box.namespaces, folders)
 
-    def end_kernel(self, name: str, guard: int, folders: list[str]) -> None:
+    def end_kernel(self, name: str, guard: Guard, folders: list[str]) -> None:
         """End a kernel with all that it left, and take away what was its run's."""
-        end_below(guard)
+        guard.end()
         if self.box and folders:
             mounts.hide(*self.box.namespaces, folders)
         scratch.remove_tree(self.sockets / name)
@@ -128,21 +177,11 @@ class Parent:
 
     def memory(self) -> int:
         """Bytes that it and its waiting kernels take, each page counted once."""
-        pids = [self.pid, *(pid for each in self.lines for pid in (each.guard, each.kernel))]
+        pids = [
+            self.pid,
+            *(pid for each in self.lines for pid in (each.guard and each.guard.pid, each.kernel)),
+        ]
         return sum(proportional(pid) for pid in pids if pid)
-
-
-def end_below(guard: int) -> None:
-    """Kill what is below a guard, and the guard; what forks faster than it dies, again."""
-    with suppress(OSError):
-        with tree.Ending(guard) as ended:
-            for _ in range(KILLS):
-                for pid in (*tree.below([guard]), guard):
-                    with suppress(ProcessLookupError, PermissionError):
-                        if pid != guard or not tree.below([guard]):
-                            os.kill(pid, 9)
-                if tree.poll([ended.fileno()], 0.05):
-                    return
 
 
 def proportional(pid: int) -> int:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -164,7 +164,7 @@ class Chaos:
             name = dice.choice(names)
             ways = [
                 *(self._by_api, self._by_api, self._by_command_line, self._by_web, self._again),
-                *(self._by_webhook, self._backfill),
+                *(self._by_webhook, self._backfill, self._replay),
             ]
             run_id = dice.choice(ways)(self.jobs[name], dice)
             if run_id and dice.random() < 0.1:
@@ -241,17 +241,29 @@ class Chaos:
         return self._once("POST", path)
 
     def _again(self, job_id: str, dice: random.Random) -> str | None:
-        with self._lock:
-            before = dice.choice(self.answered) if self.answered else None
+        before = self._earlier(dice)
         return self._once("POST", f"/dash/runs/{before}/again") if before else None
 
-    def _once(self, method: str, path: str) -> str | None:
+    def _replay(self, job_id: str, dice: random.Random) -> str | None:
+        """One that has not come far enough cannot be repeated exactly: a conflict."""
+        before = self._earlier(dice)
+        return (
+            self._once("POST", f"/dash/runs/{before}/replay", refusals=(503, 409))
+            if before
+            else None
+        )
+
+    def _earlier(self, dice: random.Random) -> str | None:
+        with self._lock:
+            return dice.choice(self.answered) if self.answered else None
+
+    def _once(self, method: str, path: str, refusals: Collection[int] = (503,)) -> str | None:
         try:
             answer = self.api.request(method, path, allow_redirects=False)
         except requests.RequestException:
             self.report.refused += 1
             return None
-        if answer.status_code == 503:
+        if answer.status_code in refusals:
             self.report.refused += 1
             return None
         assert answer.status_code == 303, answer.text

@@ -53,9 +53,9 @@ ACCOUNT_ACTIONS = frozenset({"user:read", "user:write", "user:token"})
 
 ACTIONS = frozenset(ROLE_OF) | SERVER_ACTIONS | ACCOUNT_ACTIONS
 
-SCOPE_ACTIONS = ACTIONS - {"users:write", "members:write"}
+SCOPE_ACTIONS = ACTIONS - {"users:write", "members:write", "system:read"}
 """What a scope may name. Whoever makes accounts or gives roles could give themselves all the rest,
-so that takes a credential without a scope."""
+so that takes a credential without a scope; the state of the system is on a page alone."""
 
 RUN_SCOPES = frozenset({"jobs:read", "jobs:start", "runs:read", "runs:cancel", "user:read"})
 """What a run may do with its own token: look, start and cancel, but change no definition or key."""

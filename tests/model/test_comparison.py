@@ -1,12 +1,22 @@
 """What differs between two runs: facts, packages, texts and notebooks, whatever stands in them."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runhook.model.comparison import MOST_LINES, commits, diff, packages, pairs
+from runhook.model.comparison import (
+    CUT,
+    MOST_LINES,
+    as_text,
+    commits,
+    diff,
+    diff_of_values,
+    packages,
+    pairs,
+)
 from runhook.model.notebook_diff import Cell, cells_of, compared
 
 json_values = st.recursive(
@@ -128,3 +138,30 @@ def test_cells_tell_outputs_as_text_and_how_long_they_took() -> None:
     assert first.outputs.startswith("one\ntwo\n3\n[image/png, 4 characters, ")
     assert first.outputs.endswith("\nE: v")
     assert (second.status, second.seconds) == ("never_ran", 0.5)
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1", "1" + "0" * 400, "true", '"1"'])
+def test_what_is_no_duration_is_none(seconds: str) -> None:
+    text = '{"cell_type": "code", "metadata": {"runhook": {"seconds": SECONDS}}}'
+    (cell,) = cells_of({"cells": [json.loads(text.replace("SECONDS", seconds))]})
+    assert cell.seconds is None
+
+
+def test_halves_of_surrogate_pairs_are_written_out() -> None:
+    half = "\ud800"
+    output = {"output_type": "display_data", "data": {"text/plain": half, half: half}}
+    told = {"runhook": {"status": half}}
+    cell = {"cell_type": "code", "source": half, "outputs": [output], "metadata": told}
+    (found,) = cells_of({"cells": [cell]})
+    for text in (found.source, found.outputs, found.status, as_text([half])):
+        assert "\\ud800" in text
+        text.encode()
+    assert diff(as_text("\ud800"), as_text("\ud801"))
+
+
+def test_values_nested_too_deeply_are_not_compared() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert diff_of_values(deep, [1]) == CUT
+    assert diff_of_values([1], [1]) == ""

@@ -1,24 +1,32 @@
 """What the notebook page is made of: whatever a notebook holds, what comes out is of a few known
 elements with known attributes."""
 
+import base64
 import json
+import os
 import re
+import threading
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
+from starlette.requests import Request
 
 from runhook.errors import Invalid
-from runhook.web.notebook.ansi import HEAD, LONGEST, terminal
+from runhook.web.notebook import code, files
+from runhook.web.notebook.ansi import HEAD, LONGEST, MOST_CODES, terminal
 from runhook.web.notebook.code import marked
-from runhook.web.notebook.document import parse
+from runhook.web.notebook.document import MOST_CELLS, MOST_OUTPUTS_IN_ALL, Notebook, parse
 from runhook.web.notebook.images import picture
 from runhook.web.notebook.markdown import rendered
 from runhook.web.notebook.page import standalone
-from runhook.web.notebook.show import shown_cells
-from runhook.web.view import templates
+from runhook.web.notebook.room import LEFT_OUT, MOST_MARKED, MOST_PICTURED, MOST_SHOWN
+from runhook.web.notebook.show import ShownCell, shown_cells
+from runhook.web.view import render, templates
 
 PROSE = set(
     "p h1 h2 h3 h4 h5 h6 strong em s code pre a ul ol li blockquote hr br table thead tbody tr th "
@@ -247,3 +255,187 @@ def test_the_words_of_papermill_are_understood() -> None:
     found = parse(json.dumps({"cells": cells}).encode()).cells
     assert [cell.status for cell in found] == ["ok", "error", "pending", "error"]
     assert found[0].seconds == 1.5
+
+
+def notebook_of(*cells: dict[str, Any]) -> Notebook:
+    return parse(json.dumps({"cells": cells}).encode())
+
+
+def shown_of(*cells: dict[str, Any]) -> list[ShownCell]:
+    notebook = notebook_of(*cells)
+    numbers = range(1, len(cells) + 1)
+    return shown_cells(notebook, numbers, lambda *_: "here", lambda *_: "here")
+
+
+def code_cell(*outputs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"cell_type": "code", "source": "", "outputs": list(outputs), **more}
+
+
+def display(kind: str, value: Any) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {kind: value}}
+
+
+def gif(length: int) -> str:
+    return base64.b64encode(b"GIF89a" + bytes(length)).decode()
+
+
+def test_an_attachment_is_written_once_and_then_only_named() -> None:
+    ways = "![](attachment:a) ![x](attachment:a) ![y](a) ![](attachment:%61) ![z][r]\n\n[r]: a"
+    html = rendered(ways, {"a": {"image/gif": gif(3000)}})
+    assert html.count("<img") == 1
+    assert html.count("[image: ") == 4
+
+
+def test_the_images_of_a_piece_of_a_page_have_an_end() -> None:
+    attachments = {"a": {"image/gif": gif(MOST_PICTURED // 4)}}
+    cell = {"cell_type": "markdown", "source": "![big](attachment:a)", "attachments": attachments}
+    found = [each.source for each in shown_of(*[cell] * 5)]
+    assert ["<img" in each for each in found] == [True, True, False, False, False]
+    assert "[image: big (attachment:a)]" in found[2]
+
+
+def test_what_sources_are_rendered_to_has_an_end() -> None:
+    table = "|" * 3000 + "\n" + "|-" * 3000 + "|\n" + "|\n" * 20_000
+    tabled = {"cell_type": "markdown", "source": table}
+    found = [each.source for each in shown_of(*[tabled] * 9, code_cell(source="+" * 40_000))]
+    assert sum(map(len, found)) < MOST_SHOWN + 1000
+    raw = shown_of(*[{"cell_type": "raw", "source": "x" * 90_000}] * 100)
+    assert raw[0].source == "x" * 90_000
+    assert raw[-1].source == LEFT_OUT
+
+
+def test_a_link_that_is_referred_to_often_makes_no_huge_page() -> None:
+    for target in (f"https://e.org/{'a' * 20_000}", f"https://e.org '{'a' * 20_000}'"):
+        assert len(rendered(f"[x]: {target}\n\n{'[x] ' * 6000}")) < 5_000_000
+
+
+def test_a_notebook_of_too_many_cells_is_refused_with_a_sentence() -> None:
+    with pytest.raises(Invalid, match=f"no more than {MOST_CELLS}"):
+        notebook_of(*[{}] * (MOST_CELLS + 1))
+
+
+def test_outputs_have_an_end_in_all_and_are_counted_beyond_it() -> None:
+    cells = [{"outputs": [{}] * 200}] * (MOST_OUTPUTS_IN_ALL // 200 + 1)
+    found = notebook_of(*cells).cells
+    assert (len(found[-2].outputs), found[-2].more_outputs) == (200, 0)
+    assert (len(found[-1].outputs), found[-1].more_outputs) == (0, 200)
+
+
+def test_only_what_can_be_shown_is_kept_of_an_output() -> None:
+    both = {"text/plain": ["a", "b"], "application/x-huge": {"a": ["b"] * 1000}}
+    kept = notebook_of(code_cell(display("", 0) | {"data": both})).cells[0].outputs[0].data
+    assert kept == {"text/plain": "ab"}
+    (unknown,) = shown_of(code_cell(display("application/x-huge", {"a": 1})))[0].outputs
+    assert unknown.html == "[application/x-huge: cannot be shown here]"
+
+
+def test_the_cache_knows_what_a_parsed_notebook_takes() -> None:
+    small = notebook_of(*[{}] * 5000)  # of some 20 kB
+    assert files.size(small) > 4_000_000
+    assert files.size(notebook_of({"source": "é✓" * 1000})) > 4000
+
+
+def test_a_file_is_parsed_once_and_does_not_hold_up_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go, parsed = threading.Event(), threading.Event(), list[bytes]()
+
+    def slow(data: bytes) -> Notebook:
+        parsed.append(data)
+        if b"slow" in data:
+            entered.set()
+            assert go.wait(30)
+        return parse(data)
+
+    monkeypatch.setattr(files, "parse", slow)
+    kept, found = files._Kept(), list[Notebook]()
+
+    def look(name: str) -> None:
+        with open(tmp_path / name, "rb") as file:
+            found.append(kept.of(file.fileno(), os.fstat(file.fileno())))
+
+    for name in ("slow", "quick"):
+        (tmp_path / name).write_text(json.dumps({"cells": [{"source": name}]}))
+    threads = [threading.Thread(target=look, args=("slow",)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert entered.wait(30)
+    look("quick")
+    assert found[0].cells[0].source == "quick"
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(parsed) == 2
+    assert found[1] is found[2] is found[3]
+
+
+def test_halves_of_surrogate_pairs_are_nowhere_on_the_page() -> None:
+    half = "\ud800"
+    told = {"runhook": {"status": "error", "note": half}}
+    outputs = [display("application/json", {half: half}), display(half, 1)]
+    shown = shown_of(code_cell(*outputs, metadata=told))
+    macro = templates().get_template("notebook.html").module.cell  # type: ignore[attr-defined]
+    macro(shown[0]).encode()
+    metadata = {"language_info": {"name": half}}
+    parse(json.dumps({"cells": [], "metadata": metadata}).encode()).language.encode()
+
+
+@pytest.mark.parametrize("depth", [*range(300, 1000, 25), 20_000])
+def test_however_deep_a_notebook_is_nested_it_is_shown_or_refused(depth: int) -> None:
+    value = "[" * depth + "]" * depth
+    text = json.dumps({"cells": [code_cell(display("application/json", "VALUE"))]})
+    try:
+        notebook = parse(text.replace('"VALUE"', value).encode())
+    except Invalid as error:
+        assert "no notebook" in error.message  # noqa: PT017  either will do
+        return
+    assert shown_cells(notebook, [1], lambda *_: "", lambda *_: "")[0].outputs[0].html
+
+
+def test_of_a_sequence_of_many_colours_only_the_first_count() -> None:
+    assert terminal(f"\x1b[{'0;' * MOST_CODES}31mx") == "x"
+    assert terminal(f"\x1b[{'0;' * (MOST_CODES - 1)}31mx") == '<span class="fg1">x</span>'
+    for cut in ("38", "38;2;1;2", "48;5"):
+        assert terminal(f"\x1b[{cut}mx") == "x"
+
+
+def test_markdown_of_outputs_is_marked_up_to_an_end() -> None:
+    many = [display("text/markdown", "*a* " * 10_000)] * 9
+    kinds = [each.kind for each in shown_of(code_cell(*many))[0].outputs]
+    assert kinds == ["markdown"] * (MOST_MARKED // 40_000) + ["text"] * 2
+
+
+def test_text_that_shows_nothing_takes_its_room_too() -> None:
+    stream = {"output_type": "stream", "text": "\x1b[1m" * 25_000}
+    outputs = shown_of(code_cell(*[stream] * 100))[0].outputs
+    assert [outputs[0].html, outputs[-1].html] == ["", LEFT_OUT]
+
+
+def test_a_jpeg_of_endless_segments_has_no_size() -> None:
+    frame = b"\xff\xc0\x00\x11\x08\x00\x05\x00\x07" + bytes(9)
+    for count, size in ((10, (7, 5)), (100_000, None)):
+        data = b"\xff\xd8" + b"\xff\xe0\x00\x02" * count + frame
+        found = picture(base64.b64encode(data).decode())
+        assert found is not None
+        assert found.size == size
+
+
+def test_huge_json_is_told_and_small_json_laid_out() -> None:
+    outputs = [display("application/json", {"a": [1]}), display("application/json", ["x" * 2**20])]
+    small, huge = (each.html for each in shown_of(code_cell(*outputs))[0].outputs)
+    assert small == "{\n  &#34;a&#34;: [\n    1\n  ]\n}"
+    assert re.fullmatch(r"\[application/json of \d+ characters: too long .*\]", huge)
+
+
+def test_only_short_code_is_kept_in_memory() -> None:
+    before = code._kept.cache_info().misses
+    marked("long = 1\n" * 1000, "python")
+    assert code._kept.cache_info().misses == before
+    marked("short = 'never marked before'", "python")
+    assert code._kept.cache_info().misses == before + 1
+
+
+def test_half_a_surrogate_pair_anywhere_costs_no_page() -> None:
+    request = Request({"type": "http", "path": "/", "headers": [], "state": {}})
+    page = render(request, "error.html", 422, error=Invalid("a\ud800b"))
+    assert b"?b" in page.body

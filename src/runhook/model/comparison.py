@@ -103,8 +103,14 @@ def _pinned(text: str) -> dict[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """JSON over several lines."""
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    """JSON over several lines. RecursionError if it is nested too deeply."""
+    return encodable(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def encodable(text: str) -> str:
+    """The text in which half surrogate pairs, which no page and no file can have, are written out:
+    two that differ still do."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def diff(this: str, other: str) -> str:
@@ -117,6 +123,14 @@ def diff(this: str, other: str) -> str:
     if len(lines) > MOST_LINES:
         lines = [*lines[:MOST_LINES], CUT]
     return "\n".join(lines) or CUT
+
+
+def diff_of_values(this: Any, other: Any) -> str:
+    """The same for JSON; what is nested too deeply to be laid out is not compared."""
+    try:
+        return diff(as_text(this), as_text(other))
+    except RecursionError:
+        return CUT
 
 
 CUT = "… what follows is not compared"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from runhook.model.comparison import diff
+from runhook.model.comparison import diff, encodable
 
 MOST_CELLS = 500
 LONGEST_SHOWN = 200
@@ -64,18 +64,17 @@ def _cell(number: int, cell: Mapping[str, Any]) -> Cell:
     about = _mapping(cell.get("metadata"))
     ours = _mapping(about.get("runhook"))
     seconds = ours.get("seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    if type(seconds) not in (int, float):
         seconds = _seconds(_mapping(about.get("execution")))
     outputs = cell.get("outputs")
     listed = outputs if isinstance(outputs, list) else []
     text = "\n".join(line for each in listed for line in _output(_mapping(each)))
-    status = ours.get("status")
     return Cell(
         number,
         _text(cell.get("source")),
         text,
-        status if isinstance(status, str) else "",
-        seconds,
+        _text(ours.get("status")),
+        _usable(seconds),
     )
 
 
@@ -92,7 +91,12 @@ def _output(output: Mapping[str, Any]) -> Iterator[str]:
                 yield _text(data["text/plain"])
             for name, value in sorted(data.items()):
                 if name != "text/plain":
-                    yield f"[{name}, {len(str(value))} characters, {_mark(value)}]"
+                    yield f"[{_text(name)}, {len(str(value))} characters, {_mark(value)}]"
+
+
+def _usable(seconds: float | None) -> float | None:
+    """None for what is no duration: JSON of Python's knows NaN and Infinity, a clock may jump."""
+    return seconds if seconds is not None and 0 <= seconds < 2**33 else None
 
 
 def _mark(value: Any) -> str:
@@ -116,9 +120,8 @@ def _instant(text: Any) -> datetime:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return "".join(each for each in value if isinstance(each, str))
-    return value if isinstance(value, str) else ""
+    parts = value if isinstance(value, list) else [value]
+    return encodable("".join(each for each in parts if isinstance(each, str)))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

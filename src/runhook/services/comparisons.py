@@ -134,7 +134,7 @@ def _result(this: Side, other: Side, site: Site) -> str | None:
         values = [results.value_of(each.left, site) for each in (this, other)]
     except NotFound:
         return None
-    return facts.diff(*map(facts.as_text, values))
+    return facts.diff_of_values(*values)
 
 
 def _cells(this: Side, other: Side, site: Site) -> tuple[str | None, str | None, list[CellPair]]:

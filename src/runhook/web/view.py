@@ -39,7 +39,9 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         text = templates().get_template(template).render(**values)
     finally:
         _form_token.reset(rendering)
-    return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+    # Half a surrogate pair in what a run left, or in a file's name, costs a "?", not the page.
+    data = text.encode("utf-8", "replace")
+    return HTMLResponse(data, status_code=status, headers={"Cache-Control": "no-store"})
 
 
 def may(caller: Caller | None, action: str, owner: str = "") -> bool:

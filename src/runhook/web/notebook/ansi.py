@@ -3,10 +3,13 @@ return begins its line anew, every other control is dropped. No style is written
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from markupsafe import Markup, escape
 
 LONGEST, HEAD = 100_000, 20_000
+MOST_CODES = 64
+"""Of one sequence; nobody writes more than a few."""
 SEQUENCE = re.compile(
     r"\x1b\[([0-9;:]*)m"
     r"|\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
@@ -49,9 +52,9 @@ def _span(text: str, style: frozenset[str]) -> Iterator[Markup]:
 
 
 def _styled(style: frozenset[str], codes: str) -> frozenset[str]:
-    numbers = [int(each[:4] or 0) for each in re.split("[;:]", codes or "0")]
-    while numbers:
-        code = numbers.pop(0)
+    parts = re.split("[;:]", codes or "0", maxsplit=MOST_CODES)[:MOST_CODES]
+    numbers = iter([int(each[:4] or 0) for each in parts])
+    for code in numbers:
         if code == 0:
             style = frozenset()
         elif code in (38, 48):
@@ -73,15 +76,15 @@ def _coloured(style: frozenset[str], prefix: str, colour: int | None) -> frozens
     return kept if colour is None else kept | {f"{prefix}{colour}"}
 
 
-def _extended(numbers: list[int]) -> int | None:
+def _extended(numbers: Iterator[int]) -> int | None:
     """The base colour nearest to `5;n` or `2;r;g;b`, which are taken off the front."""
-    form = numbers.pop(0) if numbers else None
-    if form == 2 and len(numbers) >= 3:
-        red, green, blue = (numbers.pop(0) for _ in range(3))
-        return _nearest(red, green, blue)
-    if form != 5 or not numbers:
+    form = next(numbers, None)
+    if form == 2:
+        parts = list(islice(numbers, 3))
+        return _nearest(*parts) if len(parts) == 3 else None
+    number = next(numbers, None) if form == 5 else None
+    if number is None:
         return None
-    number = numbers.pop(0)
     if number < 16:
         return number % 8
     if number > 231:

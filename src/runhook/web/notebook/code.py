@@ -9,7 +9,8 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-LONGEST = 50_000
+LONGEST, LONGEST_KEPT = 50_000, 4_000
+"""Characters that are marked up, and whose HTML is kept for the next page."""
 LANGUAGES = frozenset(
     "python python3 ipython ipython3 r julia bash sh shell sql javascript typescript java scala "
     "rust go c c++ cpp ruby perl json yaml toml octave matlab".split()
@@ -19,9 +20,17 @@ it does not choose among all of them."""
 FORMATTER = HtmlFormatter(nowrap=True, classprefix="hl-")
 
 
-@lru_cache(maxsize=2048)
 def marked(source: str, language: str) -> Markup:
     """The source as the inside of a `<pre>`; as it is if the language is unknown."""
+    return _kept(source, language) if len(source) < LONGEST_KEPT else _marked(source, language)
+
+
+@lru_cache(maxsize=512)
+def _kept(source: str, language: str) -> Markup:
+    return _marked(source, language)
+
+
+def _marked(source: str, language: str) -> Markup:
     lexer = _lexer(language)
     if lexer is None or len(source) > LONGEST:
         return escape(source)

@@ -11,9 +11,19 @@ from datetime import datetime
 from typing import Any, Literal
 
 from runhook.errors import Invalid
+from runhook.web.notebook.jsons import compact
 
-LARGEST = 64 * 1024 * 1024
-MOST_OUTPUTS = 200
+LARGEST = 16 * 1024 * 1024
+MOST_CELLS, MOST_OUTPUTS, MOST_OUTPUTS_IN_ALL = 10_000, 200, 20_000
+"""A file of a few bytes each would become gigabytes of objects."""
+MOST_UNKNOWN = 5
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+SHOWN_TYPES = (
+    *IMAGE_TYPES,
+    *("text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml"),
+    *("application/javascript", "text/javascript", "application/vnd.jupyter.widget-view+json"),
+)
+JSON = "application/json"
 Status = Literal[
     "", "pending", "running", "ok", "error", "stopped", "died", "skipped", "never_ran", "lost"
 ]
@@ -25,19 +35,20 @@ STATUSES: Mapping[str, Status] = {
 """The words of Runhook's runner (`runner.spec.CellReport`), and of papermill."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Output:
-    """`stream` and `error` have a text, `data` a bundle of representations by media type."""
+    """`stream` and `error` have a text, `data` a bundle of representations by media type: the texts
+    of those that can be shown, and the names of a few others. `metadata` is of its images."""
 
     kind: Literal["stream", "error", "data"]
     name: str = ""
     text: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     mark: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A cell by its number, from 1. `mark` changes with anything that is shown of it; `note` says
     in words what became of it, if that is to be said."""
@@ -52,7 +63,7 @@ class Cell:
     seconds: float | None
     started_at: datetime | None
     note: str
-    attachments: Mapping[str, Any]
+    attachments: Mapping[str, Mapping[str, str]]
     mark: str
 
     @property
@@ -61,7 +72,7 @@ class Cell:
         return self.status in ("error", "stopped", "died", "lost")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Notebook:
     """Cells in order; `language` is what their code is written in."""
 
@@ -81,28 +92,39 @@ class Notebook:
 def parse(data: bytes) -> Notebook:
     """Invalid, as a sentence, if this is no notebook of format 4."""
     try:
-        value = json.loads(data)
+        return _notebook(json.loads(data))
     except (ValueError, RecursionError) as error:
         raise Invalid(f"it is no notebook: {error}") from None
+
+
+def _notebook(value: Any) -> Notebook:
     root = _object(value)
     cells = root.get("cells")
     if not isinstance(cells, list):
         raise Invalid("it is no notebook of format 4: it has no list of cells")
-    metadata = _object(root.get("metadata"))
-    language = _language(metadata)
-    known = [_cell(number, _object(each)) for number, each in enumerate(cells, 1)]
+    if len(cells) > MOST_CELLS:
+        raise Invalid(f"it has {len(cells)} cells, and no more than {MOST_CELLS} can be shown")
+    language, known, left = (
+        _language(_object(root.get("metadata"))),
+        list[Cell](),
+        MOST_OUTPUTS_IN_ALL,
+    )
+    for number, each in enumerate(cells, 1):
+        known.append(_cell(number, _object(each), min(left, MOST_OUTPUTS)))
+        left -= len(known[-1].outputs)
     return Notebook(known, language)
 
 
 def _language(metadata: Mapping[str, Any]) -> str:
     told = _object(metadata.get("language_info")).get("name")
-    return str(told or _object(metadata.get("kernelspec")).get("language") or "python")[:40]
+    return _text(told or _object(metadata.get("kernelspec")).get("language") or "python")[:40]
 
 
-def _cell(number: int, cell: Mapping[str, Any]) -> Cell:
+def _cell(number: int, cell: Mapping[str, Any], most: int) -> Cell:
+    """The cell with at most so many of its outputs."""
     kind = cell.get("cell_type")
     metadata = _object(cell.get("metadata"))
-    outputs = [_output(_object(each)) for each in _list(cell.get("outputs"))[:MOST_OUTPUTS]]
+    outputs = [_output(_object(each)) for each in _list(cell.get("outputs"))[:most]]
     count = cell.get("execution_count")
     status, seconds, note = _told(metadata, outputs) if kind == "code" else ("", None, "")
     return Cell(
@@ -110,13 +132,13 @@ def _cell(number: int, cell: Mapping[str, Any]) -> Cell:
         "code" if kind == "code" else "markdown" if kind == "markdown" else "raw",
         _text(cell.get("source")),
         outputs,
-        max(0, len(_list(cell.get("outputs"))) - MOST_OUTPUTS),
+        max(0, len(_list(cell.get("outputs"))) - most),
         count if type(count) is int else None,
         status,
         seconds,
         _started(metadata),
         note,
-        _object(cell.get("attachments")),
+        _attachments(cell),
         _mark(cell),
     )
 
@@ -136,8 +158,32 @@ def _output(output: Mapping[str, Any]) -> Output:
             named = f"{_text(output.get('ename'))}: {_text(output.get('evalue'))}"
             lines = [_text(each) for each in _list(output.get("traceback"))]
             return Output("error", named, "\n".join(lines) or named, mark=mark)
-    data, metadata = _object(output.get("data")), _object(output.get("metadata"))
-    return Output("data", data=data, metadata=metadata, mark=mark)
+    told = _object(output.get("metadata"))
+    sides = {kind: _sides(told[kind]) for kind in IMAGE_TYPES if kind in told}
+    return Output("data", data=_data(_object(output.get("data"))), metadata=sides, mark=mark)
+
+
+def _data(bundle: Mapping[str, Any]) -> dict[str, str]:
+    data = {kind: _text(bundle[kind]) for kind in SHOWN_TYPES if kind in bundle}
+    if JSON in bundle:
+        data[JSON] = _text(compact(bundle[JSON]))
+    if not data:
+        names = sorted(bundle)[:MOST_UNKNOWN]
+        data = {_text(name)[:80]: "" for name in names}
+    return data
+
+
+def _sides(told: Any) -> dict[str, int]:
+    sides = {side: _object(told).get(side) for side in ("width", "height")}
+    return {side: value for side, value in sides.items() if type(value) is int}
+
+
+def _attachments(cell: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    bundles = {name: _object(each) for name, each in _object(cell.get("attachments")).items()}
+    return {
+        name: {kind: _text(value) for kind, value in bundle.items()}
+        for name, bundle in bundles.items()
+    }
 
 
 def _told(
@@ -156,7 +202,7 @@ def _told(
     if not status and any(each.kind == "error" for each in outputs):
         status = "error"
     note = told.get("note") or told.get("reason") or ""
-    return status, _seconds(seconds), str(note)[:1000]
+    return status, _seconds(seconds), _text(note)[:1000]
 
 
 def _seconds(value: Any) -> float | None:

@@ -1,10 +1,12 @@
 """Which notebooks a run left, and reading them. The same file is parsed once, however many look."""
 
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from urllib.parse import quote
 
 from runhook import artifacts
@@ -14,9 +16,11 @@ from runhook.model.run import TERMINAL
 from runhook.services import results
 from runhook.services.results import Left
 from runhook.services.site import Site
-from runhook.web.notebook.document import LARGEST, Notebook, parse
+from runhook.web.notebook.document import LARGEST, Cell, Notebook, parse
 
-MOST_KEPT, KEPT_BYTES = 16, 96 * 1024 * 1024
+MOST_KEPT, KEPT_BYTES, OBJECT_BYTES = 16, 96 * 1024 * 1024, 500
+MOST_PARSED_AT_ONCE = 2
+"""Each takes a multiple of its file's memory while it is parsed, and all threads share one core."""
 Key = tuple[int, int, int, int]
 SUFFIX = ".ipynb"
 
@@ -64,27 +68,58 @@ class _Kept:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: OrderedDict[Key, Notebook] = OrderedDict()
+        self._known: OrderedDict[Key, tuple[Notebook, int]] = OrderedDict()
+        self._awaited: dict[Key, Future[Notebook]] = {}
+        self._parsing = BoundedSemaphore(MOST_PARSED_AT_ONCE)
 
     def of(self, descriptor: int, facts: os.stat_result) -> Notebook:
         if facts.st_size > LARGEST:
             raise Invalid(f"it is larger than {LARGEST >> 20} MiB, too large for a page")
         key = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
-        with self._lock:  # many may look at one that is written: it is parsed once
-            known = self._known.get(key)
-            if known is None:
-                with os.fdopen(os.dup(descriptor), "rb") as file:
-                    known = parse(file.read(LARGEST))
-                self._known[key] = known
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key][0]
+            awaited = self._awaited.get(key)
+            mine = self._awaited[key] = awaited or Future()
+        if awaited is None:  # many may look at one that is written: it is parsed once
+            self._parse(descriptor, key, mine)
+        return mine.result()
+
+    def _parse(self, descriptor: int, key: Key, told: Future[Notebook]) -> None:
+        try:
+            with self._parsing, os.fdopen(os.dup(descriptor), "rb") as file:
+                notebook = parse(file.read(LARGEST))
+            with self._lock:
+                self._known[key] = notebook, size(notebook)
                 self._make_room()
-            self._known.move_to_end(key)
-            return known
+            told.set_result(notebook)
+        except BaseException as error:
+            told.set_exception(error)
+        finally:
+            with self._lock:
+                del self._awaited[key]
 
     def _make_room(self) -> None:
         while len(self._known) > 1 and (
-            len(self._known) > MOST_KEPT or sum(key[3] for key in self._known) > KEPT_BYTES
+            len(self._known) > MOST_KEPT
+            or sum(bytes_ for _, bytes_ in self._known.values()) > KEPT_BYTES
         ):
             self._known.popitem(last=False)
+
+
+def size(notebook: Notebook) -> int:
+    """About how many bytes of memory it takes, which may be many times those of its file."""
+    return sum(map(_size, notebook.cells))
+
+
+def _size(cell: Cell) -> int:
+    texts = [cell.source, cell.note]
+    texts += [text for bundle in cell.attachments.values() for text in bundle.values()]
+    for output in cell.outputs:
+        texts += [output.text, output.name, *output.data.values()]
+    objects = 2 + len(cell.outputs) + len(cell.attachments)
+    return sum(map(sys.getsizeof, texts)) + OBJECT_BYTES * objects
 
 
 _kept = _Kept()

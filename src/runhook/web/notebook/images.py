@@ -15,6 +15,9 @@ KINDS = (
     (b"GIF89a", "image/gif"),
 )
 LARGEST_SIDE = 20_000
+MOST_SEGMENTS = 1000
+"""Of a JPEG before its frame header; an image has some ten, one that is made to keep us busy has
+millions."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def _number(data: bytes) -> int:
 def _jpeg(data: bytes) -> tuple[int, int] | None:
     """From the frame header (ITU T.81, B.2.2)."""
     at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
+    for _ in range(MOST_SEGMENTS):
+        if at + 9 >= len(data) or data[at] != 0xFF:
+            return None
         marker, length = data[at + 1], _number(data[at + 2 : at + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return _number(data[at + 7 : at + 9]), _number(data[at + 5 : at + 7])

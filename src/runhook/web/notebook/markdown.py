@@ -15,20 +15,28 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from runhook.web.notebook.code import marked
+from runhook.web.notebook.document import text_of
 from runhook.web.notebook.images import Picture, picture
+from runhook.web.notebook.room import Room
 
 LONGEST = 50_000
+LONGEST_TARGET, LONGEST_TITLE = 2000, 500
+"""Of a link: it is written once, but may be referred to on every line."""
 LINKS = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
 MATH = re.compile(
     r"(\$\$?)(?=\S)(.{1,1000}?)(?<=\S)\1(?!\d)|\\\[(.{1,1000}?)\\\]|\\\((.{1,1000}?)\\\)", re.DOTALL
 )
 
 
-def rendered(source: str, attachments: Mapping[str, Any] | None = None) -> Markup:
-    """The text as HTML. `attachments` are images of the cell by name, each by media type."""
+def rendered(
+    source: str, attachments: Mapping[str, Any] | None = None, room: Room | None = None
+) -> Markup:
+    """The text as HTML. `attachments` are images of the cell by name, each by media type; `room`
+    is what the piece of a page may still hold of them."""
     if len(source) > LONGEST:
         return Markup("<pre>{}</pre>").format(source[:LONGEST])
-    return Markup(_markdown().render(source, {"attachments": attachments or {}}))  # noqa: S704
+    env = {"attachments": attachments or {}, "room": room or Room(), "seen": set[str]()}
+    return Markup(_markdown().render(source, env))  # noqa: S704
 
 
 @cache
@@ -77,7 +85,9 @@ def _link(
     """A link to the web, or to a place on the page; anything else leads nowhere."""
     token = tokens[index]
     target = str(token.attrGet("href") or "")
-    if LINKS.match(target):
+    if "title" in token.attrs:
+        token.attrs["title"] = str(token.attrs["title"])[:LONGEST_TITLE]
+    if LINKS.match(target) and len(target) <= LONGEST_TARGET:
         token.attrs["rel"] = "noopener noreferrer nofollow"
     else:
         token.attrs.pop("href", None)
@@ -101,22 +111,36 @@ def _aligned(
 def _image(
     _: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
 ) -> str:
-    """An image of the cell itself; one from elsewhere is only named, and never asked for."""
+    """An image of the cell itself; one from elsewhere is only named, and never asked for. So is
+    one that was there before: written out each time, a small notebook makes a huge page."""
     token = tokens[index]
-    target = unquote(str(token.attrGet("src") or ""))
-    found = next(_pictures(target, env["attachments"]), None)
+    target = str(token.attrGet("src") or "")
+    found = _first(target, env)
     if found:
-        html = Markup('<img src="{}" alt="{}">').format(found.address, token.content)
-    else:
-        named = f"{token.content} ({target[:200]})" if token.content else target[:200]
-        html = Markup('<span class="quiet">[image: {}]</span>').format(named)
-    return str(html)
+        return str(Markup('<img src="{}" alt="{}">').format(found.address, token.content))
+    name = unquote(target[:600])[:200]
+    named = f"{token.content} ({name})" if token.content else name
+    return str(Markup('<span class="quiet">[image: {}]</span>').format(named))
 
 
-def _pictures(target: str, attachments: Mapping[str, Any]) -> Iterator[Picture]:
-    """The images that an address within the notebook means."""
-    kept = attachments.get(target.removeprefix("attachment:"))
+def _first(target: str, env: EnvType) -> Picture | None:
+    """The image that is meant, the first time, if there is room for it."""
+    if target in env["seen"]:
+        return None
+    meant = unquote(target)
+    name = meant.removeprefix("attachment:")
+    again = name in env["seen"]
+    env["seen"] |= {target, name}
+    return None if again else next(_pictures(meant, env), None)
+
+
+def _pictures(target: str, env: EnvType) -> Iterator[Picture]:
+    """The images that an address within the notebook means, as far as there is room."""
+    kept = env["attachments"].get(target.removeprefix("attachment:"))
     given = list(kept.values()) if isinstance(kept, Mapping) else []
     if target.startswith("data:image/"):
         given.append(target.partition(",")[2])
-    yield from filter(None, map(picture, given))
+    for each in map(text_of, given):
+        found = picture(each)
+        if found and env["room"].to_picture(len(each)):
+            yield found

@@ -1,7 +1,6 @@
 """Outputs of a cell, ready for a template: of each bundle the richest representation that can be
 shown safely."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +8,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from runhook.web.notebook.ansi import terminal
-from runhook.web.notebook.document import Cell, Output, text_of
+from runhook.web.notebook.ansi import LONGEST, terminal
+from runhook.web.notebook.document import IMAGE_TYPES, Cell, Output, text_of
 from runhook.web.notebook.frames import FRAMED, SVG, height
 from runhook.web.notebook.images import picture
+from runhook.web.notebook.jsons import indented
 from runhook.web.notebook.markdown import rendered
+from runhook.web.notebook.room import LEFT_OUT, Room
 
-IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+IMAGES = IMAGE_TYPES
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WHOLE = re.compile(r"it is whole in the artifact (outputs/[\w-][\w.-]*)")
 """What the runner says where it cut an output."""
@@ -42,26 +43,41 @@ Place = Callable[[Cell, int], str]
 """Where the frame or the image of that output of the cell is."""
 
 
-def shown(cell: Cell, number: int, frames: Place, images: Place) -> ShownOutput:
-    """The output of that number, from 0."""
+def shown(cell: Cell, number: int, frames: Place, images: Place, room: Room) -> ShownOutput:
+    """The output of that number, from 0, as far as there is room for it."""
     output = cell.outputs[number]
     if output.kind == "stream":
-        return _terminal(output.name, output.mark, output.text)
+        return _terminal(output.name, output.mark, output.text, room)
     if output.kind == "error":
-        return _terminal("error", output.mark, output.text)
-    return _bundle(cell, number, output, frames, images)
+        return _terminal("error", output.mark, output.text, room)
+    return _bundle(cell, number, output, frames, images, room)
 
 
-def _terminal(kind: str, mark: str, text: str) -> ShownOutput:
-    whole = WHOLE.search(text)
-    return ShownOutput(kind, mark, terminal(text), file=whole[1] if whole else "")
+def _terminal(kind: str, mark: str, text: str, room: Room) -> ShownOutput:
+    length = min(len(text), LONGEST)
+    if not room.to_show(length):  # asked before the work: a text of nothing but colours shows none
+        return ShownOutput("text", mark, LEFT_OUT)
+    whole, html = WHOLE.search(text), terminal(text)
+    if not room.to_show(max(0, len(html) - length)):
+        return ShownOutput("text", mark, LEFT_OUT)
+    return ShownOutput(kind, mark, html, file=whole[1] if whole else "")
 
 
-def _bundle(cell: Cell, number: int, output: Output, frames: Place, images: Place) -> ShownOutput:
+def _markdown(mark: str, text: str, room: Room) -> ShownOutput:
+    if not room.to_mark(text):
+        return _terminal("text", mark, text, room)
+    html = rendered(text, None, room)
+    fits = room.to_show(len(html))
+    return ShownOutput("markdown", mark, html) if fits else ShownOutput("text", mark, LEFT_OUT)
+
+
+def _bundle(
+    cell: Cell, number: int, output: Output, frames: Place, images: Place, room: Room
+) -> ShownOutput:
     data, mark = output.data, output.mark
     plain = text_of(data.get("text/plain"))
     if WIDGET in data:
-        return ShownOutput("text", mark, terminal(plain or "a widget"))
+        return _terminal("text", mark, plain or "a widget", room)
     if any(kind in data for kind in FRAMED) and _size(data) <= LARGEST_PART:
         place = frames(cell, number)
         return ShownOutput("frame", mark, place=place, height=height(output), text=plain[:200])
@@ -73,22 +89,22 @@ def _bundle(cell: Cell, number: int, output: Output, frames: Place, images: Plac
             width, tall = _sides(output, kind, found.size)
             place = images(cell, number)
             return ShownOutput("image", mark, "", place, width, tall, plain[:200])
-    return _text(output, plain)
+    return _text(output, plain, room)
 
 
-def _text(output: Output, plain: str) -> ShownOutput:
+def _text(output: Output, plain: str, room: Room) -> ShownOutput:
     data, mark = output.data, output.mark
     if "text/markdown" in data:
-        return ShownOutput("markdown", mark, rendered(text_of(data["text/markdown"])))
+        return _markdown(mark, text_of(data["text/markdown"]), room)
     if "text/latex" in data:
-        return ShownOutput("text", mark, terminal(text_of(data["text/latex"])))
+        return _terminal("text", mark, text_of(data["text/latex"]), room)
     if "application/json" in data and not plain:
-        value = json.dumps(data["application/json"], indent=2, ensure_ascii=False, default=str)
-        return ShownOutput("text", mark, terminal(value))
+        text = text_of(data["application/json"])
+        return _terminal("text", mark, indented(text) if room.to_mark(text) else text, room)
     if plain or not data:
-        return _terminal("text", mark, plain)
-    names = ", ".join(sorted(str(each)[:80] for each in data)[:5])
-    return ShownOutput("text", mark, terminal(f"[{names}: cannot be shown here]"))
+        return _terminal("text", mark, plain, room)
+    names = ", ".join(sorted(each[:80] for each in data)[:5])
+    return _terminal("text", mark, f"[{names}: cannot be shown here]", room)
 
 
 def _size(data: Any) -> int:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runhook import log_lines, log_search
 from runhook.errors import Invalid
-from runhook.log_lines import BLOCK
+from runhook.log_lines import BLOCK, Index
 from runhook.log_search import Hit, Wanted, find_words, first_error, search, shown
 
 
@@ -64,6 +65,59 @@ def test_a_word_across_two_blocks_is_found(tmp_path: Path) -> None:
     path.write_bytes(b"\n" * (BLOCK - 3) + b"needle\n" + b"\n" * BLOCK)
     assert found(path, "needle").line == BLOCK - 2
     assert found(path, "needle", 2 * BLOCK, back=True).line == BLOCK - 2
+
+
+def through(path: Path, text: str, first: int = 1, **more: bool) -> list[Hit]:
+    """All answers until one is the last, each going on where the one before says."""
+    hits = [found(path, text, first, **more)]
+    while (resume := hits[-1].resume) is not None:
+        hits.append(found(path, text, resume, **more))
+        assert len(hits) < 100
+    return hits
+
+
+@pytest.fixture
+def slowly_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at a log counts one more block of it only."""
+    extend = Index.extend
+    monkeypatch.setattr(Index, "extend", lambda index: extend(index, patience=-1))
+    log_lines._known.clear()
+
+
+@pytest.mark.usefixtures("slowly_counted")
+@pytest.mark.parametrize("expression", [False, True], ids=["words", "expression"])
+def test_what_is_not_counted_yet_is_no_reason_to_say_there_is_none(
+    path: Path, expression: bool
+) -> None:
+    hits = through(path, "the last needle", expression=expression)
+    assert hits[-1] == Hit(90_000)
+    assert len(hits) > 2
+    log_lines._known.clear()
+    assert found(path, "last needle", 90_100, back=True, expression=expression) == Hit(90_000)
+    log_lines._known.clear()
+    assert through(path, "no such thing", expression=expression)[-1] == Hit()
+
+
+@pytest.mark.usefixtures("slowly_counted")
+def test_a_line_that_is_not_counted_in_time_is_asked_for_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_search, "COUNTING_SECONDS", -1)
+    for more in ({}, {"expression": True}, {"back": True}):
+        log_lines._known.clear()
+        assert found(path, "needle", 89_999, **more) == Hit(resume=89_999)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["onwards", "back"])
+def test_a_line_that_is_longer_than_the_patience_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    monkeypatch.setattr(log_search, "PATIENCE", -1)
+    path = tmp_path / "log"
+    path.write_bytes(b"needle\n" + b"x" * 3 * BLOCK + b"in\n" + b"needle\n")
+    assert through(path, "needle", 2, back=back)[-1] == Hit(1 if back else 3)
+    assert through(path, "in", 2, back=back)[-1] == Hit()
+    assert through(path, "xxx", 2, back=back)[-1] == Hit(2)
 
 
 def test_an_expression_that_never_ends_is_ended(tmp_path: Path) -> None:

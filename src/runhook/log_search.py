@@ -5,7 +5,8 @@ screen is compared again, so that no escape sequence is taken for text. An expre
 take for ever on one line, and nothing can interrupt it: so it is tried by another process, which
 has a few seconds of CPU and little memory (setrlimit(2)) and is then ended by the kernel.
 
-Either way a search gives up after a while and says where to go on, so none is longer than another.
+Either way a search gives up after a while and says where to go on, so none is longer than another;
+so it does at the end of what is counted, while a log is still being counted.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ import re
 import resource
 import sys
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from runhook import logs
 from runhook.errors import Invalid
@@ -25,6 +28,7 @@ from runhook.log_lines import BLOCK, LONGEST_LINE, NEWLINE, Index, index_of, las
 
 LONGEST_WANTED = 200
 PATIENCE = 1.5
+COUNTING_SECONDS = 8.0
 CPU_SECONDS, WALL_SECONDS, MEMORY = 3, 8.0, 1 << 30
 SIMPLER = "it took too long: write it simpler, without repeats inside repeats"
 ERROR_WORDS = "traceback", "error", "exception", "fatal", "critical", "panic"
@@ -86,7 +90,10 @@ def _may_tell(block: bytes) -> bool:
 
 def find_words(path: Path, wanted: Wanted) -> Hit:
     """Block by block; only where the words stand is the line looked at."""
-    index, limit = _counted(path), time.monotonic() + PATIENCE
+    index, counted = _counted(path, wanted.first)
+    if _out_of_reach(index, counted, wanted):
+        return Hit(resume=wanted.first)
+    limit = time.monotonic() + PATIENCE
     needle = wanted.text.encode().lower()
     offset = index.offset_of(wanted.first + wanted.back)
     while offset > 0 if wanted.back else offset < index.size:
@@ -94,15 +101,26 @@ def find_words(path: Path, wanted: Wanted) -> Hit:
         window = logs.read(path, begin, (offset - begin if wanted.back else BLOCK) + len(needle))
         for place in _places_of(needle, window.lower(), back=wanted.back):
             if time.monotonic() > limit:
-                return Hit(resume=index.line_at(begin + place))
+                return _pause(index, index.line_at(begin + place), wanted)
             if _shows(index, window, begin, place, wanted):
                 return Hit(index.line_at(begin + place))
         if not window:
             break
         offset = begin if wanted.back else begin + BLOCK
         if time.monotonic() > limit:
-            return Hit(resume=index.line_at(min(offset, index.size)))
-    return Hit()
+            return _pause(index, index.line_at(min(offset, index.size)), wanted)
+    return _end(index, counted, wanted)
+
+
+def _pause(index: Index, number: int, wanted: Wanted) -> Hit:
+    """Go on with line `number`, but never with the one it began with: whoever asked would ask for
+    ever. Such a line is longer than there was time for, so what is seen of it decides."""
+    if number > wanted.first if not wanted.back else number < wanted.first:
+        return Hit(resume=number)
+    if wanted.text.lower() in shown(_line(index, wanted.first)).lower():
+        return Hit(wanted.first)
+    onwards = wanted.first + (-1 if wanted.back else 1)
+    return Hit(resume=onwards) if onwards >= 1 else Hit()
 
 
 def _shows(index: Index, window: bytes, begin: int, place: int, wanted: Wanted) -> bool:
@@ -137,7 +155,20 @@ def find_lines(
 ) -> Hit:
     """Line by line: for what has to see each of them. Blocks that cannot hold it, if somebody can
     say so, are passed over."""
-    index, limit = _counted(path), time.monotonic() + PATIENCE
+    index, counted = _counted(path, wanted.first)
+    return _by_line(index, counted, wanted, matches, may_hold)
+
+
+def _by_line(
+    index: Index,
+    counted: bool,
+    wanted: Wanted,
+    matches: Matches,
+    may_hold: Callable[[bytes], bool] | None = None,
+) -> Hit:
+    if _out_of_reach(index, counted, wanted):
+        return Hit(resume=wanted.first)
+    limit = time.monotonic() + PATIENCE
     step = -1 if wanted.back else 1
     number = min(wanted.first, index.total) if wanted.back else wanted.first
     while 1 <= number <= index.total:
@@ -149,9 +180,9 @@ def find_lines(
             if matches(shown(data[:LONGEST_LINE])):
                 return Hit(number)
             number += step
-        if time.monotonic() > limit:
-            return Hit(resume=number if 1 <= number <= index.total else None)
-    return Hit()
+        if time.monotonic() > limit and 1 <= number <= index.total:
+            return Hit(resume=number)
+    return _end(index, counted, wanted)
 
 
 def _block(index: Index, number: int, back: bool) -> list[bytes]:
@@ -177,10 +208,23 @@ def _line(index: Index, number: int) -> bytes:
     return logs.read(index.path, offset, end - offset)
 
 
-def _counted(path: Path) -> Index:
-    index = index_of(path)
-    index.extend()
-    return index
+def _counted(path: Path, first: int) -> tuple[Index, bool]:
+    """The index, and whether it knows all of the log: for some seconds it is counted until the line
+    to begin with is known."""
+    index, limit = index_of(path), time.monotonic() + COUNTING_SECONDS
+    while not (counted := index.extend()) and index.total <= first and time.monotonic() < limit:
+        pass
+    return index, counted
+
+
+def _out_of_reach(index: Index, counted: bool, wanted: Wanted) -> bool:
+    """Is the line to begin with not counted yet?"""
+    return not counted and index.total <= wanted.first
+
+
+def _end(index: Index, counted: bool, wanted: Wanted) -> Hit:
+    """Nothing was found in what is counted; the last line of it may not have been complete."""
+    return Hit() if counted or wanted.back else Hit(resume=index.total)
 
 
 def _invalid(sentence: str) -> Invalid:
@@ -188,7 +232,10 @@ def _invalid(sentence: str) -> Invalid:
 
 
 async def _elsewhere(path: Path, wanted: Wanted) -> Hit:
-    """The same by a process of its own, which hears what to do on its standard input."""
+    """The same by a process of its own, which hears what to do on its standard input, and what is
+    counted: it would count a long log for longer than it may live."""
+    index, counted = await asyncio.to_thread(_counted, path, wanted.first)
+    task = {"wanted": asdict(wanted), "index": _packed(index), "counted": counted}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "runhook.log_search"),
         stdin=asyncio.subprocess.PIPE,
@@ -197,10 +244,9 @@ async def _elsewhere(path: Path, wanted: Wanted) -> Hit:
         cwd="/",
         start_new_session=True,
     )
-    task = json.dumps({"path": os.fspath(path), **asdict(wanted)}).encode()
     try:
         async with asyncio.timeout(WALL_SECONDS):
-            out, _ = await process.communicate(task)
+            out, _ = await process.communicate(json.dumps(task).encode())
     except TimeoutError:
         raise _invalid(SIMPLER) from None
     finally:
@@ -215,18 +261,34 @@ async def _elsewhere(path: Path, wanted: Wanted) -> Hit:
     return Hit(**answer)
 
 
+def _packed(index: Index) -> dict[str, Any]:
+    with index.lock:
+        return {
+            "path": os.fspath(index.path),
+            "before": index.before.tolist(),
+            "size": index.size,
+            "newlines": index.newlines,
+            "open": index.open,
+        }
+
+
+def _unpacked(packed: dict[str, Any]) -> Index:
+    known = {"path": Path(packed["path"]), "before": array("Q", packed["before"])}
+    return Index(**{**packed, **known})
+
+
 def main() -> None:
     """The other process: one search, within its limits."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     task = json.load(sys.stdin)
-    path, wanted = Path(task.pop("path")), Wanted(**task)
+    index, wanted = _unpacked(task["index"]), Wanted(**task["wanted"])
     try:
         matches = re.compile(wanted.text, re.IGNORECASE).search
     except (re.error, OverflowError, RecursionError) as error:
         print(json.dumps({"wrong": str(error)}))
         return
-    print(json.dumps(asdict(find_lines(path, wanted, matches))))
+    print(json.dumps(asdict(_by_line(index, task["counted"], wanted, matches))))
 
 
 if __name__ == "__main__":

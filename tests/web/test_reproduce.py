@@ -15,7 +15,7 @@ from runhook.model.parameters import same
 from runhook.web.reproduce import _variables
 from runhook.web.start_form import as_typed, start_parameters
 from tests.api.test_inspections import notebook
-from tests.conftest import Repository
+from tests.conftest import Api, Repository
 from tests.model.test_parameters import json_values
 from tests.web.conftest import Visitor
 
@@ -87,6 +87,23 @@ def test_repeating_and_comparing_work_without_scripts(
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("h1")).to_contain_text("and run")
     expect(page.locator("#cells")).to_contain_text("n.ipynb")
+
+
+def test_the_lines_by_hand_are_for_who_may_read_the_definition(shared_api: Api) -> None:
+    job = shared_api.apply(
+        name="by-hand-of-whom",
+        command="echo of-the-definition",
+        environment_variables={"OF_THE_DEFINITION": "x"},
+    )
+    run = shared_api.finished(shared_api.start(job)["id"])["id"]
+    for scope, told in (("runs:read", False), (f"runs:read jobs:read:{job}", True)):
+        wanted = {"description": "by hand", "scope": scope}
+        made = shared_api.request("POST", "/api/tokens", json=wanted).json()
+        held = Api(shared_api.server, made["access_token"])
+        page = held.request("GET", f"/dash/runs/{run}")
+        assert page.status_code == 200
+        assert ("echo of-the-definition" in page.text) == told
+        assert ("OF_THE_DEFINITION" in page.text) == told
 
 
 @given(json_values, json_values)

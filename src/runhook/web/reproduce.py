@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from runhook.model.access import Caller
 from runhook.model.command_line import filled_in, text_of
 from runhook.model.job import JobSpec
 from runhook.model.parameters import HIDDEN
@@ -26,15 +27,16 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 @dataclass(frozen=True)
 class Recipe:
     """`refusal` is the end of a sentence: why it cannot be run exactly again; `by_hand` are lines
-    for bash."""
+    for bash, empty for who may not read the definition, which they tell."""
 
     refusal: str | None
     by_hand: str
 
 
-def recipe_of(tx: Transaction, run: Run, url: str) -> Recipe:
+def recipe_of(tx: Transaction, caller: Caller, run: Run, url: str) -> Recipe:
     """For a run that the caller was found to see; `url` is the server's."""
-    version = jobs.get_version(tx, run.job_id, run.job_version)
+    readable = caller.scoped("jobs:read", run.job_id)
+    version = jobs.get_version(tx, run.job_id, run.job_version) if readable else None
     lines = by_hand(version.spec, run, url) if version else ""
     return Recipe(replays.why_not(tx, run), lines)
 

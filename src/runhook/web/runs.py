@@ -62,7 +62,7 @@ def _reproduce(ask: Ask, tx: Transaction, run: Run) -> tuple[Recipe, list[Run]]:
     """How to do it again, and which other runs of the job it may be compared with."""
     recent = runs.list_page(tx, ask.caller, size=COMPARED, job_id=run.job_id)
     others = [each for each in recent if each.id != run.id]
-    return recipe_of(tx, run, ask.server.site.url), others
+    return recipe_of(tx, ask.caller, run, ask.server.site.url), others
 
 
 def _enforced(view: runs.RunView) -> list[str]:

@@ -236,6 +236,7 @@ async function through(query, from) {
   for (;;) {
     const { line, resume } = await ask("search", { ...query, from }, searching.signal);
     if (line !== null || resume === null) return line;
+    if (query.back ? resume >= from : resume <= from) throw new Error(`the search does not get beyond line ${from.toLocaleString()}`);
     from = resume;
     told.textContent = `Looking… line ${from.toLocaleString()}`;
   }

@@ -33,6 +33,9 @@ BASE: dict[str, object] = {"command": "true"}
         ({"name": "x", "environment_variables": {"RUNHOOK_TOKEN": "x"}}, "spec.environment_variables", "server"),
         ({"name": "x", "python": "2.7"}, "spec.python", "match"),
         ({"name": "x", "retries": -1}, "spec.retries", "greater"),
+        ({"name": "x", "image": 5}, "spec.image", "valid"),
+        ({"name": "x", "image": True}, "spec.image", "valid"),
+        ({"name": "x", "image": ["a"]}, "spec.image", "valid"),
         ({"name": "x", "limits": {"time": 0}}, "spec.limits.time", "longer"),
         ({"name": "x", "schedule": "@daily", "schedules": [{"cron": "@hourly"}]}, "spec.schedule", "differs"),
         ({"name": "x", "schedule": "@daily", "schedules": []}, "spec.schedule", "differs"),
@@ -97,6 +100,16 @@ def test_a_recipe_comes_back_in_the_form_it_was_given(shared_api: Api) -> None:
     assert again["state"]["action"] == "unchanged"
     template = shared_api.request("GET", "/api/recipes/job/form?as_template=True").json()
     assert "owner" not in template["spec"] and "state" not in template
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [("a.example/b:1", "a.example/b:1"), ({"uri": "b:2"}, "b:2"), ({"tag_id": 5}, ""), (None, "")],
+)
+def test_an_image_in_any_form_is_told_as_one(shared_api: Api, image: object, told: str) -> None:
+    job = shared_api.apply(name="pictured", command="true", image=image)
+    answer = shared_api.request("GET", f"/api/jobs/{job}")
+    assert answer.json()["image_tag"]["image_uri"] == told
 
 
 def test_the_names_of_the_compatible_job_object_are_understood(shared_api: Api) -> None:

@@ -153,7 +153,9 @@ class JobSpec(BaseModel):
         default=None, description="false: the work has no network; checkout and packages do."
     )
 
-    image: Any = Field(default=None, description="Kept; used only where containers run.")
+    image: str | dict[str, Any] | None = Field(
+        default=None, description="Kept; used only where containers run."
+    )
     instance_type: str | None = Field(
         default=None, description="A size of the server, for its limits; else kept, not used."
     )

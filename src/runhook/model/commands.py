@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 MOST_COMMANDS = 10_000
+MOST_COPIES = 256
+"""How often one line runs beside itself: as many as a runner has places for."""
 
 
 def as_text(command: Any) -> Any:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from runhook.model import command_line
-from runhook.model.commands import as_text, listed
+from runhook.model.commands import MOST_COPIES, as_text, listed
 from runhook.model.config_file import ConfigFile, check_files
 from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
@@ -183,6 +183,16 @@ class JobSpec(BaseModel):
             raise ValueError(
                 "notebook: the path ends in .ipynb, or is a notebook as text and ends in .py or "
                 ".md; run anything else with a command"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> Self:
+        """Of a list it says only how many run at a time; one line would be copied so often."""
+        if self.instances > MOST_COPIES and self.command and not listed(self.command):
+            raise ValueError(
+                f"scale: one command runs at most {MOST_COPIES} times beside itself; for more, "
+                "write a list of commands"
             )
         return self
 

@@ -153,9 +153,11 @@ def get(tx: Transaction, caller: Caller, job_id: str, action: str = "jobs:read")
 
 
 def find(tx: Transaction, caller: Caller, name: str, owner: str | None = None) -> Job:
-    """The job called `name`, of `owner` or else of the caller."""
-    job = jobs.find_job(tx, owner or caller.owner, name)
-    what = f"job {name} of {owner or caller.owner}"
+    """The job called `name`, of `owner`, or of the caller if that is None; an empty `owner` is
+    nobody, who has none."""
+    whose = caller.owner if owner is None else owner
+    job = jobs.find_job(tx, whose, name)
+    what = f"job {name} of {whose or 'that owner'}"
     if job is None:
         raise NotFound(f"there is no {what} here")
     require(caller, "jobs:read", job.owner, what=what, job_id=job.id)

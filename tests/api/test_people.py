@@ -153,6 +153,15 @@ def test_nothing_is_made_for_an_owner_that_is_not_there(shared_api: Api, strange
             assert "owner main/nowhere" in answer.json()["message"]
 
 
+def test_a_recipe_does_not_tell_which_jobs_others_have(shared_api: Api, stranger: Api) -> None:
+    shared_api.apply(name="unseen", command="true")
+    for name in ("unseen", "not-there"):
+        spec = {"name": name, "command": "true", "owner": "main/admin"}
+        answer = stranger.request("PUT", "/api/recipes", json={"type": "job", "spec": spec})
+        assert answer.status_code == 404
+        assert answer.json()["message"] == "there is no owner main/admin here"
+
+
 def test_a_job_of_an_owner_that_is_not_known_is_not_ones_own(stranger: Api) -> None:
     stranger.apply(name="namesake", command="true")
     path = "/api/recipes/job/namesake"

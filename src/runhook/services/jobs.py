@@ -101,7 +101,10 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
 def apply(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> tuple[Job, str]:
     """Create or change the job of that owner and name: the job, and `created`, `updated` or
     `unchanged`."""
-    known = jobs.find_job(tx, _owner(caller, spec), spec.name)
+    owner = _owner(caller, spec)
+    if caller.role_on(owner) is None:  # before anything tells whether they have such a job
+        raise NotFound(f"there is no owner {owner} here")
+    known = jobs.find_job(tx, owner, spec.name)
     if known is None:
         return create(tx, caller, spec, now), "created"
     job = change(tx, caller, known.id, spec, now)

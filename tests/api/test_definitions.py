@@ -135,6 +135,16 @@ def test_the_names_of_the_compatible_job_object_are_understood(shared_api: Api) 
     assert (spec["instance_type"], spec["use_spot_instance"]) == ("large", True)
 
 
+@pytest.mark.parametrize("as_file", [True, False])
+def test_conda_packages_keep_that_mamba_is_to_install_them(shared_api: Api, as_file: bool) -> None:
+    packages = {"conda": "numpy", "as_environment_yml": as_file, "use_mamba": True}
+    body = {"name": f"mamba-{as_file}", "command": "true", "extra_packages": packages}
+    made = shared_api.request("POST", "/api/jobs", json=body)
+    assert made.status_code == 201, made.text
+    told = made.json()["extra_packages"]
+    assert {name: told[name] for name in packages} == packages
+
+
 def test_every_change_makes_a_version_and_a_run_names_its_own(shared_api: Api) -> None:
     job = shared_api.apply(name="versions", command="echo one")
     first = shared_api.start(job)

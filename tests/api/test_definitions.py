@@ -33,6 +33,9 @@ BASE: dict[str, object] = {"command": "true"}
         ({"name": "x", "environment_variables": {"RUNHOOK_TOKEN": "x"}}, "spec.environment_variables", "server"),
         ({"name": "x", "python": "2.7"}, "spec.python", "match"),
         ({"name": "x", "retries": -1}, "spec.retries", "greater"),
+        ({"name": "x", "image": 5}, "spec.image", "valid"),
+        ({"name": "x", "image": True}, "spec.image", "valid"),
+        ({"name": "x", "image": ["a"]}, "spec.image", "valid"),
         ({"name": "x", "limits": {"time": 0}}, "spec.limits.time", "longer"),
         ({"name": "x", "schedule": "@daily", "schedules": [{"cron": "@hourly"}]}, "spec.schedule", "differs"),
         ({"name": "x", "schedule": "@daily", "schedules": []}, "spec.schedule", "differs"),
@@ -99,6 +102,16 @@ def test_a_recipe_comes_back_in_the_form_it_was_given(shared_api: Api) -> None:
     assert "owner" not in template["spec"] and "state" not in template
 
 
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [("a.example/b:1", "a.example/b:1"), ({"uri": "b:2"}, "b:2"), ({"tag_id": 5}, ""), (None, "")],
+)
+def test_an_image_in_any_form_is_told_as_one(shared_api: Api, image: object, told: str) -> None:
+    job = shared_api.apply(name="pictured", command="true", image=image)
+    answer = shared_api.request("GET", f"/api/jobs/{job}")
+    assert answer.json()["image_tag"]["image_uri"] == told
+
+
 def test_the_names_of_the_compatible_job_object_are_understood(shared_api: Api) -> None:
     body = {
         "name": "object",
@@ -120,6 +133,16 @@ def test_the_names_of_the_compatible_job_object_are_understood(shared_api: Api) 
     assert job["last_deploy"] == job["created_at"]
     spec = shared_api.request("GET", "/api/recipes/job/object").json()["spec"]
     assert (spec["instance_type"], spec["use_spot_instance"]) == ("large", True)
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_conda_packages_keep_that_mamba_is_to_install_them(shared_api: Api, as_file: bool) -> None:
+    packages = {"conda": "numpy", "as_environment_yml": as_file, "use_mamba": True}
+    body = {"name": f"mamba-{as_file}", "command": "true", "extra_packages": packages}
+    made = shared_api.request("POST", "/api/jobs", json=body)
+    assert made.status_code == 201, made.text
+    told = made.json()["extra_packages"]
+    assert {name: told[name] for name in packages} == packages
 
 
 def test_every_change_makes_a_version_and_a_run_names_its_own(shared_api: Api) -> None:

@@ -92,6 +92,21 @@ def test_what_is_pushed_is_known_to_the_next_start_and_after_every_run(
     assert (list(contract["properties"]), contract["x-notebook"]["commit"]) == (["later"], last)
 
 
+def test_a_restart_takes_what_a_start_takes(shared_api: Api, repository: Repository) -> None:
+    repository.commit({"n.ipynb": notebook("a = 1")})
+    away = repository.path.with_name("away")
+    repository.path.rename(away)
+    secret = {"key": {"type": "str", "secret": True}}
+    job = made(shared_api, repository, "n4-restart", parameters=secret)
+    away.rename(repository.path)  # so what the notebook takes is not known yet
+    body = {"parameters": {"a": 5, "key": "hunter-two"}}
+    answer = shared_api.request("POST", f"/api/jobs/{job}/restart", json=body)
+    assert answer.status_code == 200, answer.text
+    assert "hunter-two" not in answer.text
+    run = shared_api.finished(answer.json()["run"]["id"])
+    assert run["state"] == "succeeded", run
+
+
 def test_a_run_whose_commit_does_not_know_a_parameter_executes_nothing(
     shared_api: Api, repository: Repository, meeting: Path
 ) -> None:

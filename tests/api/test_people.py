@@ -153,6 +153,25 @@ def test_nothing_is_made_for_an_owner_that_is_not_there(shared_api: Api, strange
             assert "owner main/nowhere" in answer.json()["message"]
 
 
+def test_a_recipe_does_not_tell_which_jobs_others_have(shared_api: Api, stranger: Api) -> None:
+    shared_api.apply(name="unseen", command="true")
+    for name in ("unseen", "not-there"):
+        spec = {"name": name, "command": "true", "owner": "main/admin"}
+        answer = stranger.request("PUT", "/api/recipes", json={"type": "job", "spec": spec})
+        assert answer.status_code == 404
+        assert answer.json()["message"] == "there is no owner main/admin here"
+
+
+def test_a_job_of_an_owner_that_is_not_known_is_not_ones_own(stranger: Api) -> None:
+    stranger.apply(name="namesake", command="true")
+    path = "/api/recipes/job/namesake"
+    assert stranger.request("GET", path).status_code == 200
+    for selector in ("user_id", "group_id", "owner_id", "org_id"):
+        answer = stranger.request("GET", f"{path}?{selector}={'0' * 32}")
+        assert answer.status_code == 404, selector
+        assert answer.json()["message"] == "there is no job namesake of that owner here"
+
+
 def test_an_editor_of_a_group_makes_jobs_for_it_and_its_owner_is_told_as_a_group(
     shared_api: Api,
 ) -> None:

@@ -65,6 +65,17 @@ def test_a_token_is_made_shown_once_described_and_revoked(shared_api: Api) -> No
     assert refresh(shared_api.server, made["refresh_token"]).status_code == 401
 
 
+def test_a_token_that_may_write_repositories_need_not_list_them(shared_api: Api) -> None:
+    writer = holding(shared_api, scope="git:write")
+    body = {"remote_url": "https://example.org/acme/written.git"}
+    made = writer.request("POST", "/api/external_repos", json=body)
+    assert made.status_code == 201, made.text
+    path = f"/api/external_repos/{made.json()['id']}"
+    assert writer.request("PATCH", path, json={"ssh_privatekey_id": None}).status_code == 200
+    assert writer.request("GET", path).status_code == 403
+    assert writer.request("DELETE", path).status_code == 204
+
+
 def test_a_token_without_expiry_has_no_refresh_token(shared_api: Api) -> None:
     made = make(shared_api)
     assert (made["expires_at"], made["scope"], made["group_id"]) == (None, None, None)

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from runhook.errors import Invalid
+from runhook.model.commands import LONGEST_COMMAND, LONGEST_LIST, MOST_COMMANDS, MOST_COPIES
 from runhook.model.job import JobSpec
+from runhook.runner.several import MOST_AT_ONCE
 from runhook.services.jobs import parse_spec
 from runhook.services.parameters import checked_parameters
 
@@ -52,6 +54,33 @@ def test_a_list_of_anything_else_is_refused(given: object) -> None:
     with pytest.raises(Invalid) as caught:
         spec(command=given)
     assert "list of commands" in caught.value.details["command"]
+
+
+def test_as_many_commands_as_are_allowed_fit_and_none_is_longer_than_a_line_may_be() -> None:
+    lines = ["python work.py --part " + str(number) for number in range(MOST_COMMANDS)]
+    assert len(json.dumps(lines)) > LONGEST_COMMAND
+    assert spec(command=lines).commands == spec(command=json.dumps(lines)).commands == lines
+    longest = "x" * LONGEST_COMMAND
+    assert spec(command=[longest, "y"]).commands == [longest, "y"]
+    for given in (f"{longest}x", [f"{longest}x"], json.dumps([f"{longest}x"])):
+        with pytest.raises(Invalid) as caught:
+            spec(command=given)
+        assert caught.value.details["command"] == "a command has at most 100000 characters"
+    many = [longest] * (LONGEST_LIST // LONGEST_COMMAND + 1)
+    for too_much in (many, json.dumps(many)):
+        with pytest.raises(Invalid) as caught:
+            spec(command=too_much)
+        assert "list of commands has at most" in caught.value.details["command"]
+
+
+def test_one_command_is_copied_no_more_often_than_a_runner_has_places() -> None:
+    assert MOST_COPIES == MOST_AT_ONCE
+    assert len(spec(command="true", scale=MOST_COPIES).commands) == MOST_COPIES
+    with pytest.raises(Invalid) as caught:
+        spec(command="true", scale=MOST_COPIES + 1)
+    assert "at most 256 times" in caught.value.details["scale"]
+    assert spec(command=["true"], scale=10_000).commands == ["true"]
+    assert spec(notebook="a.ipynb", scale=10_000).instances == 1
 
 
 def test_parameters_stand_in_each_line_and_are_checked_there() -> None:

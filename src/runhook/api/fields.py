@@ -80,6 +80,10 @@ def _packages(value: Mapping[str, Any]) -> dict[str, Any]:
         nested["pip"] = {"requirements_txt": nested["pip"]}
     if value.get("as_environment_yml") and isinstance(nested.get("conda"), str):
         nested["conda"] = {"environment_yml": nested["conda"]}
+    if value.get("use_mamba") and nested.get("conda"):
+        conda = nested["conda"]
+        section = dict(conda) if isinstance(conda, Mapping) else {"install": conda}
+        nested["conda"] = {**section, "use_mamba": value["use_mamba"]}
     flags = {"as_requirements_txt", "as_environment_yml", "use_mamba"}
     unknown = {
         name: section for name, section in value.items() if name not in {*INSTALLERS, *flags}

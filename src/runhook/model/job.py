@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from runhook.model import command_line
-from runhook.model.commands import as_text, listed
+from runhook.model.commands import LONGEST_LIST, MOST_COPIES, as_text, listed
 from runhook.model.config_file import ConfigFile, check_files
 from runhook.model.declaration import contract_of
 from runhook.model.environment import EnvironmentSpec, ExtraPackages
@@ -54,8 +54,8 @@ def _checked_path(path: str) -> str:
 
 Path = Annotated[str, AfterValidator(_checked_path)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
-Commands = Text | list[Text] | None
-Line = Annotated[Text | None, BeforeValidator(as_text, json_schema_input_type=Commands)]
+CommandText = Annotated[str, StringConstraints(max_length=LONGEST_LIST)]
+Commands = CommandText | list[Text] | None
 
 
 class JobSpec(BaseModel):
@@ -68,12 +68,12 @@ class JobSpec(BaseModel):
     description: str | None = Field(default=None, max_length=2048)
     tags: dict[str, str] | None = None
 
-    command: Annotated[Text | None, BeforeValidator(as_text, json_schema_input_type=Commands)] = (
-        Field(
-            default=None,
-            min_length=1,
-            description="A line for bash; or a list of them, also as JSON text, with ranks from 0.",
-        )
+    command: Annotated[
+        CommandText | None, BeforeValidator(as_text, json_schema_input_type=Commands)
+    ] = Field(
+        default=None,
+        min_length=1,
+        description="A line for bash; or a list of them, also as JSON text, with ranks from 0.",
     )
     notebook: Path | None = Field(
         default=None, description="Workspace path of a notebook to execute."
@@ -153,7 +153,9 @@ class JobSpec(BaseModel):
         default=None, description="false: the work has no network; checkout and packages do."
     )
 
-    image: Any = Field(default=None, description="Kept; used only where containers run.")
+    image: str | dict[str, Any] | None = Field(
+        default=None, description="Kept; used only where containers run."
+    )
     instance_type: str | None = Field(
         default=None, description="A size of the server, for its limits; else kept, not used."
     )
@@ -181,6 +183,16 @@ class JobSpec(BaseModel):
             raise ValueError(
                 "notebook: the path ends in .ipynb, or is a notebook as text and ends in .py or "
                 ".md; run anything else with a command"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> Self:
+        """Of a list it says only how many run at a time; one line would be copied so often."""
+        if self.instances > MOST_COPIES and self.command and not listed(self.command):
+            raise ValueError(
+                f"scale: one command runs at most {MOST_COPIES} times beside itself; for more, "
+                "write a list of commands"
             )
         return self
 

@@ -101,7 +101,10 @@ def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: dat
 def apply(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> tuple[Job, str]:
     """Create or change the job of that owner and name: the job, and `created`, `updated` or
     `unchanged`."""
-    known = jobs.find_job(tx, _owner(caller, spec), spec.name)
+    owner = _owner(caller, spec)
+    if caller.role_on(owner) is None:  # before anything tells whether they have such a job
+        raise NotFound(f"there is no owner {owner} here")
+    known = jobs.find_job(tx, owner, spec.name)
     if known is None:
         return create(tx, caller, spec, now), "created"
     job = change(tx, caller, known.id, spec, now)
@@ -153,9 +156,11 @@ def get(tx: Transaction, caller: Caller, job_id: str, action: str = "jobs:read")
 
 
 def find(tx: Transaction, caller: Caller, name: str, owner: str | None = None) -> Job:
-    """The job called `name`, of `owner` or else of the caller."""
-    job = jobs.find_job(tx, owner or caller.owner, name)
-    what = f"job {name} of {owner or caller.owner}"
+    """The job called `name`, of `owner`, or of the caller if that is None; an empty `owner` is
+    nobody, who has none."""
+    whose = caller.owner if owner is None else owner
+    job = jobs.find_job(tx, whose, name)
+    what = f"job {name} of {whose or 'that owner'}"
     if job is None:
         raise NotFound(f"there is no {what} here")
     require(caller, "jobs:read", job.owner, what=what, job_id=job.id)

@@ -39,9 +39,12 @@ def id_of(owner: str, url: str) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, f"repository/{owner}/{url}").hex
 
 
-def list_all(tx: Transaction, caller: Caller, owner: str | None = None) -> list[Repository]:
-    """Those of an owner, or of all whom the caller sees; by address."""
-    visible = visible_owners(caller, "git:read")
+def list_all(
+    tx: Transaction, caller: Caller, owner: str | None = None, action: str = "git:read"
+) -> list[Repository]:
+    """Those of an owner, or of all whom the caller sees; by address. `action` is what the caller's
+    credential must be good for."""
+    visible = visible_owners(caller, action)
     if owner is not None:
         visible = [owner] if visible is None or owner in visible else []
     added = {each.id: each for each in repositories.list_added(tx, visible)}
@@ -63,7 +66,8 @@ def get(
     tx: Transaction, caller: Caller, repository_id: str, action: str = "git:read"
 ) -> Repository:
     """One of them, if the caller may do `action` with it."""
-    found = next((each for each in list_all(tx, caller) if each.id == repository_id), None)
+    known = list_all(tx, caller, action=action)
+    found = next((each for each in known if each.id == repository_id), None)
     what = f"repository {repository_id}"
     if found is None:
         raise NotFound(f"there is no {what} here")
@@ -86,7 +90,7 @@ def add(
         raise Conflict(f"{owner} knows {url} already", hint=f"It is repository {added.id}.")
     repositories.put(tx, added)
     _record(tx, caller, "added", added, now, after=_told(added))
-    return get(tx, caller, added.id)
+    return get(tx, caller, added.id, "git:write")
 
 
 def name_key(
@@ -101,7 +105,7 @@ def name_key(
     after = Added(before.id, before.owner, before.url, chosen, before.created_at)
     repositories.put(tx, after)
     _record(tx, caller, "changed", after, now, before=_told(before), after=_told(after))
-    return get(tx, caller, repository_id)
+    return get(tx, caller, repository_id, "git:write")
 
 
 def delete(tx: Transaction, caller: Caller, repository_id: str, now: datetime) -> None:
@@ -120,7 +124,7 @@ def _key(tx: Transaction, caller: Caller, owner: str, url: str, key_id: str | No
     """The id of a key of that owner for an ssh address."""
     if key_id is None:
         return None
-    key = private_keys.get(tx, caller, key_id)
+    key = private_keys.get(tx, caller, key_id, "git:write")
     if key.owner != owner:
         sentence = f"the key belongs to {key.owner}, and the repository to {owner}"
         raise Invalid("cannot use this key", details={"ssh_privatekey_id": sentence})

@@ -186,11 +186,17 @@ def again(tx: Transaction, keys: Keys, caller: Caller, run_id: str, now: datetim
 
 
 def restart(
-    tx: Transaction, caller: Caller, job_id: str, request: StartRequest, now: datetime
+    tx: Transaction,
+    caller: Caller,
+    job_id: str,
+    request: StartRequest,
+    now: datetime,
+    keys: Keys | None = None,
 ) -> Run:
-    """Cancel every active run of the job and queue a new one, which begins once they are gone."""
+    """Cancel every active run of the job and queue a new one, which begins once they are gone;
+    `keys` as for `start`."""
     get_job(tx, caller, job_id, "runs:cancel")
-    return start(tx, caller, job_id, replace(request, overlap=Overlap.REPLACE), now)
+    return start(tx, caller, job_id, replace(request, overlap=Overlap.REPLACE), now, keys)
 
 
 def cancel(tx: Transaction, caller: Caller, run_id: str, now: datetime) -> Run:

@@ -3,6 +3,7 @@ the table."""
 
 from starlette.responses import Response
 
+from runhook import inquiry
 from runhook.api.call import Call, Json, Route
 from runhook.api.jobs import start_request
 from runhook.api.shapes import job_json, run_view_json
@@ -16,11 +17,11 @@ async def restart(call: Call) -> Response:
     request, job_id = start_request(call, await call.object()), call.path("job_id")
 
     def work(tx: Transaction) -> runs.Started:
-        run = runs.restart(tx, call.caller, job_id, request, call.now)
+        run = runs.restart(tx, call.caller, job_id, request, call.now, call.server.keys)
         return runs.started(tx, call.caller, run)
 
     call.server.site.capacity.require_room()
-    made = await call.write(work)
+    made = await inquiry.started(call, job_id, lambda: call.write(work))
     answer = job_json(call.server, made.job)
     answer["run"] = run_view_json(call.server, made.run, call.now)
     return Json(answer, headers={"Location": answer["run"]["url"]})

@@ -11,6 +11,8 @@ from runhook import logs
 
 LONGEST_ANSWER = 8 * 1024 * 1024
 """Bytes of a log in one answer; the answer leads on to the rest."""
+MOST_LINES = 20_000
+"""Lines of one answer: each becomes an object, so short ones take far more room than in the log."""
 LONGEST_INDEX = 16 * 1024 * 1024
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INDEXED = re.compile(r"^(\d{1,18}) (\d{1,18})$", re.ASCII | re.MULTILINE)
@@ -47,13 +49,14 @@ def tail(path: Path, most: int) -> str:
 
 def piece(path: Path, offset: int, most: int | None) -> Piece:
     """Lines from `offset` on: `most` of them, or all, as far as they fit into one answer."""
+    most = MOST_LINES if most is None else min(most, MOST_LINES)
     data = logs.read(path, offset, LONGEST_ANSWER)
     size = logs.size(path)
     if offset + len(data) < size:  # a line that goes on belongs to the next piece
         data = data[: data.rfind(b"\n") + 1] or data[: logs.complete(data)]
-    raw = data.split(b"\n")
+    raw = data.split(b"\n", most)
     raw = raw[:-1] if raw[-1] == b"" else raw
-    kept = raw if most is None else raw[:most]
+    kept = raw[:most]
     end = min(offset + sum(len(line) + 1 for line in kept), offset + len(data))
     times = _times(path.with_name("log.index"))
     lines, at = [], offset

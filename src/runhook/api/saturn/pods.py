@@ -70,7 +70,12 @@ async def kept_log(call: Call) -> Response:
     if path is None:
         return Json(_whole("logs", []))
     size = call.number("page_size", 0, MOST_LINES) or None
-    found_lines = await asyncio.to_thread(piece, path, _offset(call, pod), size)
+    return await asyncio.to_thread(_lines, path, pod, _offset(call, pod), size)
+
+
+def _lines(path: Path, pod: Pod, offset: int, most: int | None) -> Response:
+    """The answer with the lines from `offset` on. Call it in a thread: there are many."""
+    found = piece(path, offset, most)
     began = stamp(pod.began_at)
     rows = [
         {
@@ -79,9 +84,9 @@ async def kept_log(call: Call) -> Response:
             "pod_name": pod.name,
             "container_name": CONTAINER,
         }
-        for line in found_lines.lines
+        for line in found.lines
     ]
-    more = sealed([found_lines.end, pod.name]) if found_lines.more else None
+    more = sealed([found.end, pod.name]) if found.more else None
     return Json({"logs": rows, "prev_key": None, "next_key": more})
 
 

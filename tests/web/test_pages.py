@@ -197,7 +197,9 @@ def test_saving_an_unchanged_form_changes_nothing_and_keeps_what_it_does_not_sho
     visitor.page.get_by_role("button", name="Save", exact=True).click()
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("untouched")
     recipe = visitor.api.request("GET", "/api/recipes/job/untouched").json()
-    assert recipe["spec"] == {"instance_type": "", **spec, "owner": "main/admin"}
+    packages = {"pip": {"install": "six  iniconfig"}, "conda": {"install": "numpy"}}
+    empty = {"instance_type": "", "image": ""}
+    assert recipe["spec"] == {**empty, **spec, "extra_packages": packages, "owner": "main/admin"}
     assert visitor.api.request("GET", f"/api/jobs/{job}").json()["version"] == 1
     visitor.go(f"/dash/resources/job/{job}/edit")
     visitor.page.get_by_label("Schedule").fill("@hourly")

@@ -7,6 +7,7 @@ from typing import Any
 
 from runhook.artifacts import Artifact
 from runhook.model.access import Group, Member, User
+from runhook.model.given_back import given_back
 from runhook.model.people import Owner, organization_id, owner_id
 from runhook.model.policy import CONCURRENCY
 from runhook.model.progress import Progress
@@ -275,13 +276,13 @@ def version_json(version: JobVersion) -> dict[str, Any]:
 def recipe_json(
     server: Server, view: JobView, action: str | None = None, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """A job as a recipe, in the form it was given, with the state it is in. It has an instance type
-    in any case, since clients make tables of them; an empty one is none when it is applied."""
+    """A job as a recipe, in the form it was given but for what strict clients need, with the state
+    it is in. Applied it is the same job."""
     job = view.job
     recipe: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "type": "job",
-        "spec": {"instance_type": "", **job.spec.recipe_spec(), "owner": job.owner},
+        "spec": {**given_back(job.spec.recipe_spec()), "owner": job.owner},
         "state": {"id": job.id, "status": job_status(view), "url": job_url(server, job.id)},
         "warnings": [*notes, *job.spec.not_offered(server.site.sizes)],
     }

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runhook.model.given_back import instead_of_command
+
 CONTRACT_VERSION = "2026.02.01"
 """The version of the contract that is followed: its clients compare it as text."""
 SCHEMA_VERSION = "2025.10.01"
@@ -59,12 +61,16 @@ def _framed(recipe: Mapping[str, Any]) -> Recipe:
 
 
 def _tidy(given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """A `spec` without what only looks like a value: empty placeholders, a null start script (which
-    clients would print as `None`), and the wish for a state, which is no part of a definition."""
+    """A `spec` without what only looks like a value: empty placeholders, the line that stands for a
+    notebook's command (also where a client that knows no notebooks lost the notebook: a job that
+    does nothing would be made of it), a null start script (which clients would print as `None`),
+    and the wish for a state, which is no part of a definition."""
     spec = dict(given)
     for name in PLACEHOLDERS:
         if spec.get(name) == "" and not (name == "command" and not spec.get("notebook")):
             del spec[name]
+    if instead_of_command(spec.get("command")):
+        del spec["command"]
     if "start_script" in spec and spec["start_script"] is None:
         del spec["start_script"]
     if spec.pop("status", None) is not None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from runhook.errors import Conflict, Invalid, NotFound
 from runhook.model.access import Caller
+from runhook.model.given_back import given_back
 from runhook.model.job import Job, JobSpec
 from runhook.model.people import Owner
 from runhook.model.run import Run
@@ -81,12 +82,13 @@ def create(tx: Transaction, caller: Caller, spec: JobSpec, now: datetime) -> Job
 
 
 def change(tx: Transaction, caller: Caller, job_id: str, spec: JobSpec, now: datetime) -> Job:
-    """The job with a new definition, as a new version; the same definition changes nothing."""
+    """The job with a new definition, as a new version; the same definition changes nothing, also
+    as a recipe gives it back."""
     jobs.lock_job(tx, job_id)
     job = get(tx, caller, job_id, "jobs:write")
     if spec.owner is not None and _owner(caller, spec) != job.owner:
         raise Conflict("cannot move a job to another owner: delete it and create it there")
-    if spec.recipe_spec() == job.spec.recipe_spec():
+    if given_back(spec.recipe_spec()) == given_back(job.spec.recipe_spec()):
         return job
     require_run_scope(spec.token_scope)
     secrets.require_attachable(tx, caller, job.owner, spec)

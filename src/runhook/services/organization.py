@@ -1,7 +1,7 @@
 """The one organisation of a server, for clients that know several: everybody with an account
 belongs to it, and it is named in the settings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,12 +48,11 @@ def owners(tx: Transaction, caller: Caller) -> list[OwnerView]:
     """Every owner that the caller may use, by name; an administrator's are all."""
     require_scope(caller, "user:read")
     if caller.admin:
-        known: Sequence[Owner] = people.all_owners(tx)
+        views = _views(tx, people.all_owners(tx), None)
     else:
         known = members.owners(tx, caller)
-    return sorted(
-        (view for each in known if (view := _view(tx, each))), key=lambda each: each.owner.name
-    )
+        views = _views(tx, known, {each.name for each in known})
+    return sorted(views, key=lambda each: each.owner.name)
 
 
 def member(tx: Transaction, caller: Caller, who: str) -> OwnerView:
@@ -71,9 +70,19 @@ def of_person(tx: Transaction, user: User) -> OwnerView:
     return OwnerView(owner, identities.created_at(tx, user.id), user=user)
 
 
-def _view(tx: Transaction, owner: Owner) -> OwnerView | None:
-    if owner.kind == "group":
-        group = people.find_group(tx, owner.id)
-        return OwnerView(owner, group.created_at, group=group) if group else None
-    user = people.find_user(tx, owner.id)
-    return of_person(tx, user) if user else None
+def _views(
+    tx: Transaction, owners: Sequence[Owner], names: Collection[str] | None
+) -> list[OwnerView]:
+    """Each with its person or group, read at once: those of these names (None: all)."""
+    groups = {each.id: each for each in people.list_groups(tx, names)}
+    users = {user.id: (user, at) for user, at in people.users_owning(tx, names)}
+    of_groups = [
+        OwnerView(each, groups[each.id].created_at, group=groups[each.id])
+        for each in owners
+        if each.kind == "group" and each.id in groups
+    ]
+    return of_groups + [
+        OwnerView(Owner(each.name, "user", each.id), users[each.id][1], user=users[each.id][0])
+        for each in owners
+        if each.kind == "user" and each.id in users
+    ]

@@ -80,8 +80,8 @@ def active(tx: Transaction, caller: Caller, job_id: str | None = None) -> list[P
     wanted = run_rows.RunFilter(job_id, owners, list(ACTIVE), None)
     found = run_rows.list_runs(tx, wanted, size=MOST_RUNS)
     tries = rows.attempts_of_runs(tx, [run.id for run in found])
-    known = {each: job_rows.get_job(tx, each) for each in {run.job_id for run in found}}
-    pods = ((known[run.job_id], run, tries.get(run.id, [])) for run in found)
+    known = job_rows.jobs_of(tx, {run.job_id for run in found})
+    pods = ((known.get(run.job_id), run, tries.get(run.id, [])) for run in found)
     return [_present(job, run, attempts) for job, run, attempts in pods if job]
 
 

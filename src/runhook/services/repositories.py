@@ -4,7 +4,7 @@ where that is not to be found by its address. Where a job's code comes from stan
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,13 +66,31 @@ def get(
     tx: Transaction, caller: Caller, repository_id: str, action: str = "git:read"
 ) -> Repository:
     """One of them, if the caller may do `action` with it."""
-    known = list_all(tx, caller, action=action)
-    found = next((each for each in known if each.id == repository_id), None)
+    found = _find(tx, visible_owners(caller, action), repository_id)
     what = f"repository {repository_id}"
     if found is None:
         raise NotFound(f"there is no {what} here")
     require(caller, action, found.owner, what=what)
     return found
+
+
+def _find(
+    tx: Transaction, visible: Collection[str] | None, repository_id: str
+) -> Repository | None:
+    """The one of that id: the address is known before anything else of it is looked up."""
+    added = repositories.find(tx, repository_id)
+    if added and not (visible is None or added.owner in visible):
+        return None
+    if added:
+        of, url, since = added.owner, added.url, added.created_at
+    else:
+        uses = repositories.uses(tx, visible)
+        use = next((use for use in uses if id_of(use.owner, use.url) == repository_id), None)
+        if use is None:
+            return None
+        of, url, since = use.owner, use.url, use.since
+    opener = git_access.openers(tx, of, [url]).get(url)
+    return Repository(repository_id, of, url, since, opener, added)
 
 
 def add(

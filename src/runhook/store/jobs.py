@@ -152,6 +152,12 @@ def get_job(tx: Transaction, job_id: str) -> Job | None:
     return None if row is None else _job_of(row)
 
 
+def jobs_of(tx: Transaction, job_ids: Collection[str]) -> dict[str, Job]:
+    """The jobs by their ids; those that were deleted are left out."""
+    statement = select(jobs).where(jobs.c.id.in_(set(job_ids)), jobs.c.deleted_at.is_(None))
+    return {row.id: _job_of(row) for row in tx.execute(statement)}
+
+
 def any_job(tx: Transaction, job_id: str) -> Job | None:
     """The job, also one that was deleted while its last runs end."""
     row = tx.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()

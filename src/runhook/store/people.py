@@ -81,6 +81,16 @@ def list_users(
     return [(_user_of(row), row.created_at) for row in tx.execute(statement)]
 
 
+def users_owning(
+    tx: Transaction, owners: Collection[str] | None = None
+) -> list[tuple[User, datetime]]:
+    """The accounts that these owners (None: all) are, with when they were made."""
+    statement = select(users)
+    if owners is not None:
+        statement = statement.where(users.c.owner.in_(owners))
+    return [(_user_of(row), row.created_at) for row in tx.execute(statement)]
+
+
 def update_user(tx: Transaction, user_id: str, **values: Any) -> None:
     """Change columns of an account."""
     tx.execute(update(users).where(users.c.id == user_id).values(**values))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select
 
+from runhook.model.source import default_folder, workspace_path
 from runhook.store.database import Transaction
 from runhook.store.tables import jobs, repositories
 
@@ -30,6 +31,7 @@ class Use:
     job_name: str
     owner: str
     url: str
+    folder: str
     since: datetime
 
 
@@ -69,10 +71,16 @@ def uses(tx: Transaction, owners: Collection[str] | None) -> list[Use]:
     if owners is not None:
         statement = statement.where(jobs.c.owner.in_(owners))
     return [
-        Use(row.id, row.name, row.owner, each["url"], row.created_at)
+        Use(row.id, row.name, row.owner, each["url"], _folder(each), row.created_at)
         for row in tx.execute(statement.order_by(jobs.c.created_at, jobs.c.id))
         for each in row.named or ()
     ]
+
+
+def _folder(named: dict[str, Any]) -> str:
+    """As `Repository.folder` has it."""
+    path = named.get("path")
+    return workspace_path(path) if path else default_folder(named["url"])
 
 
 def _added_of(row: Row[Any]) -> Added:

@@ -142,13 +142,16 @@ async def list_attachments(call: Call) -> Response:
     job_id = call.query("job_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
+        name = "external_repo_attachments"
         if call.query("deployment_id") or call.query("workspace_id"):
             found = []
         elif job_id:
             found = repository_attachments.list_attached(tx, call.caller, job_id)
         else:
-            found = repository_attachments.list_all(tx, call.caller)
-        name = "external_repo_attachments"
+            ids = repository_attachments.ids_of_all(tx, call.caller)
+            answer = page_of(page, name, ids, str, descending)
+            found = repository_attachments.list_some(tx, call.caller, answer[name])
+            return {**answer, name: [attachment_json(each) for each in found]}
         answer = page_of(page, name, found, lambda each: each.id, descending)
         return {**answer, name: [attachment_json(each) for each in answer[name]]}
 

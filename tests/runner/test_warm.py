@@ -13,7 +13,7 @@ from runhook.runner.levels import BOXED
 from runhook.runner.spec import LimitsSpec, RunSpec, Secrets
 from tests.executors.conftest import level
 from tests.executors.test_leftovers import marked
-from tests.runner.warm_job import WarmJob, kill, mark, output_of
+from tests.runner.warm_job import Ended, WarmJob, kill, mark, output_of
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +209,34 @@ def test_a_warm_run_sees_its_folders_and_not_the_server(job: WarmJob) -> None:
     assert home is None
     if level() == "own_user_bubblewrap":
         assert uid > 0x70000000
+
+
+LOOK_FOR_ANOTHER = """
+import json, os, time
+print('looking', flush=True)
+own = os.path.dirname(os.environ['HOME'])
+base, limit, seen = os.path.dirname(own), time.monotonic() + 30, []
+while not seen and time.monotonic() < limit:
+    others = [f'{base}/{name}' for name in os.listdir(base) if name != os.path.basename(own)]
+    seen = [each for each in others if os.path.ismount(f'{each}/artifacts')]
+print(json.dumps([[os.listdir(f'{each}/workspace'), os.stat(f'{each}/home').st_uid == os.getuid()]
+    for each in seen]))
+"""
+
+
+@pytest.mark.skipif(level() not in BOXED, reason="without a box there is none to be shared")
+def test_others_in_the_box_see_a_runs_folders_only_when_its_kernel_begins(job: WarmJob) -> None:
+    ends: list[Ended] = []
+
+    def another(spec: RunSpec, _pid: int) -> None:
+        output_of(spec, "looking")
+        job.ready()
+        ends.append(job.run("1"))
+
+    job.ready()
+    first = job.run(LOOK_FOR_ANOTHER, meanwhile=another)
+    assert (first.note, ends[0].note) == ("warm", "warm")
+    assert first.told == [[["nb"], True]], "checked out, and its system user's own"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from runhook.runner.report import Bar, Reporter, StepFailed
 from runhook.runner.secret_files import place_files, place_texts
 from runhook.runner.spec import Result, RunSpec, Secrets, make_reserve, write_whole
 from runhook.runner.syscalls import no_new_privileges
-from runhook.runner.tree import end_descendants
+from runhook.runner.tree import descendants_stopped, end_descendants
 from runhook.runner.variables import work_variables
 from runhook.runner.warm.start import WarmStart, seek
 
@@ -116,7 +116,8 @@ def _result(attempt: "_Attempt") -> Result:
     if not attempt.hold.connection:
         end_descendants(min(control.grace, LEFTOVER_GRACE))
     reporter.close_log()
-    _collect(attempt)
+    with descendants_stopped():  # of a kernel that is held
+        _collect(attempt)
     return replace(result, reason=reporter.masker.mask_value(result.reason))
 
 

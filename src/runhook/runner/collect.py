@@ -8,6 +8,7 @@ are masked in notebooks and in the value; other artifacts are kept as they are.
 
 import json
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from runhook.runner.descent import below, by_descriptor, unlock_folder
 from runhook.runner.masking import Masker
 from runhook.runner.report import Reporter
 from runhook.runner.scratch import remove_tree
@@ -30,6 +32,7 @@ DEEPEST = 64
 KEPT_VALUE = "result-value.json"
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = READ | os.O_DIRECTORY
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Listing = dict[str, tuple[int, int]]
 
@@ -91,8 +94,7 @@ def _copy(source: int, target: int, name: str, masker: Masker) -> None:
     with open(reads, "rb") as file:
         if not stat.S_ISREG(os.fstat(reads).st_mode):
             raise OSError(f"{name} is no regular file")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(name, flags, 0o600, dir_fd=target), "wb") as copy:
+        with open(os.open(name, NEW, 0o600, dir_fd=target), "wb") as copy:
             if masker:
                 copy.write(masked_json(small(file), masker))
             else:
@@ -110,18 +112,40 @@ def mask_notebooks(artifacts: Path, reporter: Reporter) -> None:
     """Mask the notebooks among the artifacts once `keep_artifacts` has made them the server's own.
     Those that were copied there are masked already, and stay as they are. One that cannot be
     masked, for its size or for want of room, is not kept, which a notice says."""
-    for folder, _, names in os.walk(artifacts):
-        for path in (Path(folder) / name for name in names if name.endswith(".ipynb")):
+    top = os.open(artifacts, FOLDER)
+    try:
+        for folder, name, walked in below(top):
+            if walked or not name.endswith(".ipynb"):
+                continue
             try:
-                with path.open("rb") as file:
-                    data = small(file)
-                masked = masked_json(data, reporter.masker)
-                if masked != data:
-                    write_whole(path, masked)
+                _mask(folder, name, reporter.masker)
             except OSError as error:
-                path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
                 message = f"a notebook was removed, because secrets in it cannot be masked: {error}"
                 reporter.emit("notice", message=message)
+    finally:
+        os.close(top)
+
+
+def _mask(folder: int, name: str, masker: Masker) -> None:
+    """Replace a notebook in an open folder by itself, masked. OSError if it cannot be."""
+    with open(os.open(name, READ, dir_fd=folder), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is no regular file")
+        data = small(file)
+    masked = masked_json(data, masker)
+    if masked == data:
+        return
+    fresh = f".{secrets.token_hex(8)}"
+    try:
+        with open(os.open(fresh, NEW, 0o600, dir_fd=folder), "wb") as file:
+            file.write(masked)
+        os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh, dir_fd=folder)
+        raise
 
 
 def masked_json(data: bytes, masker: Masker, indent: int | None = 1) -> bytes:
@@ -143,9 +167,7 @@ def keep_artifacts(artifacts: Path, reporter: Reporter) -> None:
     says."""
     left_out = 0
     with suppress(OSError):
-        if not artifacts.is_symlink():
-            os.chmod(artifacts, 0o700)
-        top = os.open(artifacts, FOLDER)
+        top = unlock_folder(str(artifacts))
         try:
             _own(top)
             left_out = _keep_all(top, 1)
@@ -164,10 +186,13 @@ def _keep_all(folder: int, depth: int) -> int:
     """Take over what is in an open folder: how many entries were not kept."""
     left_out = 0
     for name in os.listdir(folder):
-        if not _keep(folder, name):
-            left_out += 1
-        elif stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            left_out += _keep_folder(folder, name, depth)
+        try:
+            kept = _keep(folder, name)
+            if kept and stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                left_out += _keep_folder(folder, name, depth)
+        except OSError:  # of work that still lives: it was taken away meanwhile, or exchanged
+            kept = False
+        left_out += not kept
     return left_out
 
 
@@ -183,16 +208,21 @@ def _keep_folder(parent: int, name: str, depth: int) -> int:
 
 
 def _keep(folder: int, name: str) -> bool:
-    """Take over a file or folder; False if it is anything else, which is then removed."""
-    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        os.unlink(name, dir_fd=folder)
-        return False
-    if os.geteuid() == 0:
-        os.chown(name, 0, os.getegid(), dir_fd=folder, follow_symlinks=False)
-    mine = 0o700 if stat.S_ISDIR(mode) else 0o600
-    os.chmod(name, mine | (mode & 0o777), dir_fd=folder)
-    return True
+    """Take over a file or folder; False if it is anything else, which is then removed. What is
+    looked at is what is changed, whatever takes its name meanwhile."""
+    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        mode = os.fstat(held).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            os.unlink(name, dir_fd=folder)
+            return False
+        if os.geteuid() == 0:
+            os.chown(by_descriptor(held), 0, os.getegid())
+        mine = 0o700 if stat.S_ISDIR(mode) else 0o600
+        os.chmod(by_descriptor(held), mine | (mode & 0o755))  # nobody else writes to it any more
+        return True
+    finally:
+        os.close(held)
 
 
 def _own(folder: int) -> None:

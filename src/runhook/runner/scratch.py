@@ -1,10 +1,10 @@
 """The places of an attempt that only its work needs, and that go with it."""
 
 import os
-import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from runhook.runner.descent import below, open_folder, unlock_folder
 
 SCRATCH = ("workspace", "home", "tmp", "out", "environment")
 GIVEN = ("workspace", "home", "tmp", "out")
@@ -21,13 +21,19 @@ def make(directory: Path) -> Path:
 
 
 def give(path: Path, uid: int) -> None:
-    """Make the system user the owner of a folder and all that is in it, following no link. For what
-    nobody else writes to meanwhile."""
-    os.chmod(path, 0o700)
-    os.lchown(path, uid, uid)
-    for root, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            os.lchown(os.path.join(root, name), uid, uid)
+    """Make the system user the owner of a folder and all that is in it, following no link, the
+    folder itself last: until then nobody but root gets in. That user may have it already, and write
+    to it meanwhile: what it puts there is its own at most. OSError if it is moved about."""
+    top = open_folder(str(path))
+    try:
+        os.fchown(top, os.geteuid(), os.getegid())
+        os.fchmod(top, 0o700)
+        for folder, name, _ in below(top):
+            with suppress(FileNotFoundError):
+                os.chown(name, uid, uid, dir_fd=folder, follow_symlinks=False)
+        os.fchown(top, uid, uid)
+    finally:
+        os.close(top)
 
 
 def remove(directory: Path) -> None:
@@ -38,35 +44,20 @@ def remove(directory: Path) -> None:
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove a folder with all that is in it, whatever rights the work has left there; True once
-    nothing is there (any more). Follows no links, and removes no link."""
-    if not path.is_symlink():
-        with suppress(RecursionError):
-            shutil.rmtree(path, ignore_errors=True)
-        if path.is_dir():
-            with suppress(OSError):
-                _remove_flat(path)
+    """Remove a folder with all that is in it, whatever rights the work has left there, and however
+    deep it is; True once nothing is there (any more). Follows no links, and removes no link."""
+    with suppress(OSError):
+        _empty(path)
+        os.rmdir(path)
     return not os.path.lexists(path)
 
 
-def _remove_flat(path: Path) -> None:
-    """However deep it is: every folder is moved to the top before it is emptied, so that no path
-    gets long and no level needs another one of the stack."""
-    mark, number = f".{secrets.token_hex(8)}-", 0
-    waiting = [path]
-    while waiting:
-        folder = waiting.pop()
-        os.chmod(folder, 0o700)
-        with os.scandir(folder) as entries:
-            found = list(entries)
-        for entry in found:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)
-                continue
-            os.chmod(entry.path, 0o700)  # to be moved, a folder must be writable
-            number += 1
-            waiting.append(path / f"{mark}{number}")
-            os.rename(entry.path, waiting[-1])
-        if folder != path:
-            os.rmdir(folder)
-    os.rmdir(path)
+def _empty(path: Path) -> None:
+    """What cannot be removed stays, with the folders that it is in."""
+    top = unlock_folder(str(path))
+    try:
+        for folder, name, walked in below(top, unlock_folder):
+            with suppress(OSError):
+                (os.rmdir if walked else os.unlink)(name, dir_fd=folder)
+    finally:
+        os.close(top)

@@ -11,11 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runhook.runner.identity import lives, lives_on
+from runhook.runner.identity import identity_of, lives, lives_on
 from runhook.runner.spec import Identity
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -60,6 +60,29 @@ def end_descendants(grace: float) -> None:
 def interrupt_descendants() -> None:
     """SIGINT to every descendant, as Ctrl-C does."""
     _signal_all(signal.SIGINT)
+
+
+@contextmanager
+def descendants_stopped() -> Iterator[None]:
+    """Have every descendant stand still meanwhile, as far as that may be signalled, also those that
+    others had just started (signal(7), SIGSTOP)."""
+    stopped: dict[int, Identity] = {}
+    try:
+        for _ in range(KILLS):
+            fresh = {pid: identity_of(pid) for pid in descendants() if pid not in stopped}
+            if not fresh:
+                break
+            for pid, identity in fresh.items():
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGSTOP)
+                if identity:
+                    stopped[pid] = identity
+        yield
+    finally:
+        for pid, identity in stopped.items():
+            with suppress(ProcessLookupError, PermissionError):
+                if lives(identity):
+                    os.kill(pid, signal.SIGCONT)
 
 
 def _kill_all() -> None:

@@ -3,7 +3,8 @@
 It is forked by the runner parent, in a session of its own, and goes on when the server ends. Its
 socket (SOCK_SEQPACKET, in the server's private directory) takes, from runners,
 
-    {"op": "take", "key", "folders": […]}   → {"kernel": …} with the kernel's line, or {"cold": why}
+    {"op": "take", "key"}                   → {"kernel": …} with the kernel's line, or {"cold": why}
+    {"op": "show", "folders": […]}          → {"shown": true}, or {"cold": why}
     {"op": "learn", "plan": …, "modules": […]}   what a run of that plan had imported in the end
     {"op": "spoiled", "why"}                the guard of its kernel is gone: what that left may live
     {"op": "told"}                          → {"parents": […]} for whoever wants to know
@@ -126,8 +127,9 @@ class Keeper:
     def _obey(self, guest: Guest, body: dict[str, Any]) -> None:
         match body.get("op"):
             case "take":
-                guest.folders = list(body["folders"])
                 self._take(guest, body["key"])
+            case "show" if guest.parent and guest.guard:
+                self._show(guest, guest.parent, list(body["folders"]))
             case "learn":
                 self._learn(Plan.from_json(body["plan"]), body["modules"])
             case "spoiled" if guest.parent:
@@ -193,13 +195,6 @@ class Keeper:
 
     def _give(self, guest: Guest, parent: Parent, line: Line) -> None:
         self._forget(line.socket)
-        try:
-            parent.show(guest.folders)
-        except OSError as error:
-            parent.drop(line)
-            self._answer(guest, cold=f"its folders cannot be shown to a warm parent: {error}")
-            self._spoil(parent, f"folders cannot be shown in its box: {error}", for_good=True)
-            return
         parent.lines.remove(line)
         assert line.guard
         parent.lent.add(line.name)
@@ -207,6 +202,17 @@ class Keeper:
         about = {"guard": line.guard.pid, "process": line.kernel, "connection": line.connection}
         self._answer(guest, (line.socket.fileno(),), kernel=about)
         line.socket.close()
+
+    def _show(self, guest: Guest, parent: Parent, folders: list[str]) -> None:
+        """From now on other kernels of the box see them, too."""
+        guest.folders = folders
+        try:
+            parent.show(folders)
+        except OSError as error:
+            self._answer(guest, cold=f"its folders cannot be shown to a warm parent: {error}")
+            self._spoil(parent, f"folders cannot be shown in its box: {error}", for_good=True)
+        else:
+            self._answer(guest, shown=True)
 
     def _line_told(self, parent: Parent, line: Line) -> None:
         message = messages.receive(line.socket)

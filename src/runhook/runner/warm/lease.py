@@ -34,7 +34,9 @@ class Lease:
 
     def begin(self, variables: Mapping[str, str], directory: Path, doors: list[int]) -> None:
         """Make it the run's, and found below this process: from now on the notebook may be
-        executed. `doors` are those of the control groups that hold the run (`Group.doors`).
+        executed. Its box sees the run's folders only from here on, when all that the runner does
+        in them is done: other kernels are in there. `doors` are those of the control groups that
+        hold the run (`Group.doors`).
         OSError if it cannot be had."""
         root = identity_of(self.guard)
         try:
@@ -46,6 +48,7 @@ class Lease:
         finally:
             for door in doors:
                 os.close(door)
+        self.keeper.show()
         messages.send(self.line, variables=dict(variables), directory=str(directory))
         self.line.settimeout(BEGIN_SECONDS)
         answer = messages.receive(self.line)
@@ -90,16 +93,16 @@ class Door:
     def __init__(self, address: str, plan: Plan) -> None:
         self.plan = plan
         self._address = address
+        self._folders: list[str] = []
         self._socket = _new_socket()
 
     def take(self, folders: Sequence[Path]) -> Lease | str:
-        """A kernel that sees these folders of the run, or why there is none."""
+        """A kernel that is to see these folders of the run, or why there is none."""
+        self._folders = list(map(str, folders))
         try:
             self._socket.settimeout(TAKE_SECONDS)
             self._socket.connect(self._address)
-            messages.send(
-                self._socket, op="take", key=self.plan.key, folders=list(map(str, folders))
-            )
+            messages.send(self._socket, op="take", key=self.plan.key)
             answer = messages.receive(self._socket)
         except TimeoutError:
             self._reopen()
@@ -113,6 +116,14 @@ class Door:
             return str(answer.body.get("cold"))
         line = socket.socket(fileno=answer.descriptors[0])
         return Lease(self, line, about["guard"], about["process"], about["connection"])
+
+    def show(self) -> None:
+        """Have the kernel's box see the folders of the run. OSError if that cannot be."""
+        self._socket.settimeout(BEGIN_SECONDS)
+        messages.send(self._socket, op="show", folders=self._folders)
+        answer = messages.receive(self._socket)
+        if answer is None or not answer.body.get("shown"):
+            raise OSError(answer.body.get("cold") if answer else "its keeper has ended")
 
     def teach(self, modules: Sequence[str]) -> None:
         """Tell what the run had imported in the end."""

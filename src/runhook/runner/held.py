@@ -87,6 +87,15 @@ def pointer_of(hint_socket: str | None, job_id: str) -> Path | None:
     return Path(hint_socket).with_name(f"held-{job_id}") if hint_socket else None
 
 
+def held_beside(hint_socket: str) -> list[Path]:
+    """The directories of the attempts that are held now, of all jobs."""
+    found: list[Path] = []
+    for pointer in Path(hint_socket).parent.glob("held-*") if hint_socket else ():
+        with suppress(OSError, ValueError):
+            found.append(Path(pointer.read_text(encoding="utf-8")))
+    return [directory for directory in found if Held.of(directory)]
+
+
 def release_of_job(pointer: Path) -> None:
     """Release what is held of a job. Safe to repeat."""
     with suppress(OSError):

@@ -48,11 +48,12 @@ class Hold:
         """Return when it is no longer to be held: it was released, its time is over, it took more
         than its limits allow, the attempt's directory went, or the kernel itself."""
         ends = time.monotonic() + self.seconds
-        while time.monotonic() < ends and tree.descendants() and not control.bounds.exceeded():
-            if (directory / RELEASE).exists() or not (directory / FILE).exists():
-                break
-            if tree.poll([control.fileno()], LOOK_SECONDS):
-                break
+        with suppress(OSError):  # the directory may go while it is looked at
+            while time.monotonic() < ends and tree.descendants():
+                if (directory / RELEASE).exists() or not (directory / FILE).exists():
+                    break
+                if control.bounds.exceeded() or tree.poll([control.fileno()], LOOK_SECONDS):
+                    break
         for name in (FILE, RELEASE):
             (directory / name).unlink(missing_ok=True)
 

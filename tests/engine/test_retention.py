@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +22,12 @@ from runhook.model.access import RUN_SCOPES, Caller
 from runhook.model.job import Job
 from runhook.model.policy import Retention
 from runhook.model.run import Run, RunState
+from runhook.runner import held
 from runhook.runner.environment import _taken
+from runhook.runner.identity import own_identity
 from runhook.runner.locks import locked_if_free
 from runhook.runner.mirror import mirror_folder
+from runhook.runner.scratch import remove_tree
 from runhook.runner.spec import RepositorySpec
 from runhook.services import caches, jobs, retention
 from runhook.services.retention import Bounds, Rules, falls_out, plan
@@ -503,6 +507,57 @@ async def test_what_living_runs_use_stays_however_old_it_is(engine: Engine) -> N
     await engine.settle()
     await sweep(engine, cache_age="1d")
     assert not any(path.exists() for path in used)
+
+
+async def hold(engine: Engine, run: Run, runner: int) -> Path:
+    """Say that the kernel of an ended run is held by that process."""
+    directory = await directory_of(engine, run)
+    about = {"until": 0.0, "runner": asdict(own_identity()) | {"pid": runner}, "connection": {}}
+    (directory / held.FILE).write_text(json.dumps(about))
+    engine.site = replace(engine.site, hint_socket=str(engine.site.attempts.parent / "hints"))
+    pointer = held.pointer_of(engine.site.hint_socket, run.job_id)
+    assert pointer
+    pointer.write_text(str(directory))
+    return directory
+
+
+async def test_what_a_held_kernel_stands_in_and_uses_stays_until_it_is_gone(engine: Engine) -> None:
+    url, long_ago = "https://x.example/a.git", NOON - timedelta(days=400)
+    job = await engine.job(git_repositories=[{"url": url}])
+    run = await engine.start(job)
+    await engine.settle()
+    directory = await directory_of(engine, run)
+    engine.executor.report(directory.name, "environment", NOON.timestamp(), key="a0", cached=True)
+    engine.executor.finish(directory.name, "failed", engine.now.timestamp(), 1)
+    engine.watcher.tell(directory.name)
+    await engine.settle()
+    used = environment(engine, "a0", long_ago), mirror(engine, url, long_ago)
+    places = (directory / "workspace", *used)
+    places[0].mkdir()
+    await hold(engine, run, os.getpid())
+    engine.pass_time(hours=1)
+    await sweep(engine, cache_age="1d")
+    assert all(path.exists() for path in places)
+    await hold(engine, run, 2**22)  # its runner is gone
+    await sweep(engine, cache_age="1d")
+    assert not any(path.exists() for path in places)
+
+
+async def test_a_held_kernel_is_released_before_its_files_are_pruned(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await engine.job()
+    directory = await hold(engine, await ended(engine, job), os.getpid())
+    released = []
+
+    def remove(path: Path) -> bool:
+        released.append((path / held.RELEASE).exists())
+        return remove_tree(path)
+
+    monkeypatch.setattr("runhook.engine.pruner.remove_tree", remove)
+    engine.pass_time(days=3)
+    await prune(engine, age="1d")
+    assert released == [True] and not directory.exists()
 
 
 async def test_a_cache_whose_lock_somebody_holds_stays(engine: Engine) -> None:

@@ -2,15 +2,17 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from runhook.runner import cgroup
+from runhook.runner import cgroup, scratch
 from runhook.runner.levels import BOXED
-from runhook.runner.spec import LimitsSpec, RunSpec, Secrets
+from runhook.runner.spec import LimitsSpec, Result, RunSpec, Secrets
+from runhook.runner.warm import keeper
 from tests.executors.conftest import level
 from tests.executors.test_leftovers import marked
 from tests.runner.warm_job import Ended, WarmJob, kill, mark, output_of
@@ -253,3 +255,62 @@ def test_a_run_that_has_to_be_apart_starts_cold_and_says_why(
     assert ended.result.outcome == "succeeded"
     assert ended.note.startswith("cold: ")
     assert why in ended.note
+
+
+def waits(spec: RunSpec) -> Path:
+    """Once the notebook has begun: what it waits for."""
+    output_of(spec, "begun")
+    return Path(spec.directory) / "workspace" / "nb" / "go"
+
+
+WAITS = (
+    "import pathlib, time\nprint('begun', flush=True)\n"
+    "while not pathlib.Path('go').exists(): time.sleep(0.01)"
+)
+
+
+def test_a_hold_that_cannot_be_written_down_costs_no_result(job: WarmJob) -> None:
+    def bar_the_way(spec: RunSpec, runner: int) -> None:
+        go = waits(spec)
+        (Path(spec.directory) / "held.json" / "full").mkdir(parents=True)
+        go.touch()
+
+    ended = job.warm(WAITS, "1 / 0", meanwhile=bar_the_way, hold=600.0)
+    assert "ZeroDivisionError" in (ended.result.reason or "")
+
+
+def test_a_held_kernel_goes_with_its_directory(job: WarmJob) -> None:
+    seen = []
+
+    def remove(spec: RunSpec, runner: int) -> None:
+        directory = Path(spec.directory)
+        waits(spec).touch()
+        while Result.load(directory) is None:
+            time.sleep(0.01)
+        seen.append((directory / "held.json").exists())
+        scratch.remove_tree(directory)
+
+    limits = LimitsSpec(disk=1 << 30)
+    job.run(WAITS, "1 / 0", meanwhile=remove, hold=600.0, limits=limits)
+    assert seen == [True]
+    job.until(lambda told: not any(each["lent"] for each in told))
+    assert not any("ipykernel" in " ".join(each.cmdline()) for each in job.processes())
+
+
+@pytest.mark.skipif(level() not in BOXED, reason="there is no box here")
+def test_a_kernel_keeps_its_folders_while_another_keeper_begins(job: WarmJob) -> None:
+    def replace_keeper(spec: RunSpec, runner: int) -> None:
+        go = waits(spec)
+        keeper.dismiss(job.address)
+        beside = job.run("print(1)")
+        assert beside.note.startswith("cold")
+        go.touch()
+
+    ended = job.warm(
+        "open('/tmp/mine', 'w').close()",
+        WAITS,
+        "import json\nopen('/tmp/more', 'w').close()\n"
+        "print(json.dumps(pathlib.Path('/tmp/mine').exists()))",
+        meanwhile=replace_keeper,
+    )
+    assert ended.told is True

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from runhook.disk import tree_size
+from runhook.runner import held
 from runhook.runner.scratch import SCRATCH, remove_tree
 from runhook.services.retention import Rules, plan
 from runhook.services.site import Site
@@ -105,4 +106,7 @@ class Pruner:
         return gone
 
     def _removed(self, attempt_ids: list[str]) -> bool:
-        return all(remove_tree(self._site.directory(each)) for each in attempt_ids)
+        directories = [self._site.directory(each) for each in attempt_ids]
+        for directory in directories:
+            held.release(directory)  # a kernel that is held there goes with its files
+        return all(remove_tree(directory) for directory in directories)

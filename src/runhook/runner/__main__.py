@@ -66,13 +66,14 @@ def run_attempt(
     control = Control(spec.grace, Bounds(spec.limits, directory))
     attempt = _Attempt(spec, secrets, reporter, control)
     result = _result(attempt)
-    if attempt.hold.connection:
-        attempt.hold.announce(spec)
+    if _announced(attempt):
         result.save(directory)
         reporter.hint()
-        attempt.hold.stay(directory, control)
-        end_descendants(0)
-        control.bounds.close()
+        try:
+            attempt.hold.stay(directory, control)
+        finally:
+            end_descendants(0)
+            control.bounds.close()
     else:
         control.bounds.close()
         result.save(directory)
@@ -119,6 +120,20 @@ def _result(attempt: "_Attempt") -> Result:
     with descendants_stopped():  # of a kernel that is held
         _collect(attempt)
     return replace(result, reason=reporter.masker.mask_value(result.reason))
+
+
+def _announced(attempt: "_Attempt") -> bool:
+    """Say that a kernel is held, if one is. Where that cannot be written, as on a full disk, it is
+    ended: nobody would find it, and the result matters more."""
+    hold = attempt.hold
+    if not hold.connection:
+        return False
+    try:
+        hold.announce(attempt.spec)
+    except OSError:
+        hold.connection = None
+        end_descendants(min(attempt.control.grace, LEFTOVER_GRACE))
+    return hold.connection is not None
 
 
 def _collect(attempt: "_Attempt") -> None:

@@ -48,11 +48,12 @@ class Hold:
         """Return when it is no longer to be held: it was released, its time is over, it took more
         than its limits allow, the attempt's directory went, or the kernel itself."""
         ends = time.monotonic() + self.seconds
-        while time.monotonic() < ends and tree.descendants() and not control.bounds.exceeded():
-            if (directory / RELEASE).exists() or not (directory / FILE).exists():
-                break
-            if tree.poll([control.fileno()], LOOK_SECONDS):
-                break
+        with suppress(OSError):  # the directory may go while it is looked at
+            while time.monotonic() < ends and tree.descendants():
+                if (directory / RELEASE).exists() or not (directory / FILE).exists():
+                    break
+                if control.bounds.exceeded() or tree.poll([control.fileno()], LOOK_SECONDS):
+                    break
         for name in (FILE, RELEASE):
             (directory / name).unlink(missing_ok=True)
 
@@ -85,6 +86,15 @@ def release(directory: Path) -> None:
 def pointer_of(hint_socket: str | None, job_id: str) -> Path | None:
     """Where it stands which attempt of a job is held."""
     return Path(hint_socket).with_name(f"held-{job_id}") if hint_socket else None
+
+
+def held_beside(hint_socket: str) -> list[Path]:
+    """The directories of the attempts that are held now, of all jobs."""
+    found: list[Path] = []
+    for pointer in Path(hint_socket).parent.glob("held-*") if hint_socket else ():
+        with suppress(OSError, ValueError):
+            found.append(Path(pointer.read_text(encoding="utf-8")))
+    return [directory for directory in found if Held.of(directory)]
 
 
 def release_of_job(pointer: Path) -> None:

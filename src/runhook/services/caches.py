@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runhook.disk import tree_size
+from runhook.runner.held import held_beside
 from runhook.runner.locks import locked_if_free
 from runhook.runner.mirror import mirror_folder
 from runhook.runner.scratch import remove_tree
@@ -77,10 +78,11 @@ def _time(path: Path) -> float:
 
 
 def in_use(tx: Transaction, site: Site) -> set[str]:
-    """The names of what living attempts use: environments that they have reported, and mirrors
-    whose objects their checkouts borrow."""
-    names = {f"{ENVIRONMENTS}/{key}" for key in retention.environments_in_use(tx)}
-    for attempt_id in retention.living_attempts(tx):
+    """The names of what living attempts use, and those whose kernels are held: environments that
+    they have reported, and mirrors whose objects their checkouts borrow."""
+    held = [directory.name for directory in held_beside(site.hint_socket)]
+    names = {f"{ENVIRONMENTS}/{key}" for key in retention.environments_in_use(tx, held)}
+    for attempt_id in (*retention.living_attempts(tx), *held):
         with suppress(FileNotFoundError):  # without a spec it has not begun, and uses nothing yet
             spec = RunSpec.load(site.directory(attempt_id))
             folders = [mirror_folder(spec.places.cache, each) for each in spec.repositories]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runhook.disk import tree_size
+from runhook.runner.held import Held
 from runhook.runner.scratch import SCRATCH
 from runhook.store import retention
 from runhook.store.database import Transaction
@@ -66,13 +67,13 @@ def leftovers(
     root: Path, attempt_ids: list[str], ends: Mapping[str, datetime | None], now: datetime
 ) -> list[Leftover]:
     """What of these attempts' directories is left over. `ends` says when each attempt ended (None:
-    it lives); those missing there are unknown."""
+    it lives); those missing there are unknown. What a held kernel stands in is its runner's."""
     found = []
     for attempt_id in attempt_ids:
         directory = root / attempt_id[:2] / attempt_id
         if attempt_id not in ends:
             found += _unknown(directory, now)
-        elif (ended := ends[attempt_id]) and now - ended > OWN_TIME:
+        elif (ended := ends[attempt_id]) and now - ended > OWN_TIME and not Held.of(directory):
             found += _scratch(directory)
     return found
 

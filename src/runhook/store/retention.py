@@ -171,11 +171,12 @@ def living_attempts(tx: Transaction) -> list[str]:
     return list(tx.execute(statement).scalars())
 
 
-def environments_in_use(tx: Transaction) -> set[str]:
-    """The keys of the environments that living attempts have said they use."""
+def environments_in_use(tx: Transaction, held: Collection[str] = ()) -> set[str]:
+    """The keys of the environments that living attempts, and those `held`, have said they use."""
+    used = attempts.c.finished_at.is_(None) | attempts.c.id.in_(held)
     statement = (
         select(events.c.attempt_id, events.c.data)
         .join(attempts, attempts.c.run_id == events.c.run_id)
-        .where(attempts.c.finished_at.is_(None), events.c.kind == "environment")
+        .where(used, events.c.kind == "environment")
     )
     return {str(row.data.get("key")) for row in tx.execute(statement)}

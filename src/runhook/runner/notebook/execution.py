@@ -103,7 +103,7 @@ class Execution:
         try:
             await self._each_cell(cells, kernel, {stop, listening})
             if self._launch.warm:
-                self._launch.warm.teach(await imported(client))
+                self._launch.warm.teach(await imported(client, kernel))
             client.shutdown()
             await kernel.end(SHUT_DOWN_SECONDS)
         finally:

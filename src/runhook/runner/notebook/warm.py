@@ -8,7 +8,7 @@ from typing import Literal
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from runhook.runner.notebook.client import Message
-from runhook.runner.notebook.kernel import Connection, Launch, readable
+from runhook.runner.notebook.kernel import Connection, Kernel, Launch, readable
 from runhook.runner.process import Exit
 from runhook.runner.tree import end_descendants, interrupt_descendants
 from runhook.runner.warm.lease import Lease
@@ -69,8 +69,20 @@ class WarmKernel:
         return ""
 
 
-async def imported(client: AsyncKernelClient) -> list[str]:
-    """What the kernel has imported; nothing if it does not say so within two seconds."""
+async def imported(client: AsyncKernelClient, kernel: Kernel) -> list[str]:
+    """What the kernel has imported; nothing if it does not say so within two seconds, or has ended
+    itself."""
+    asking = asyncio.create_task(_told(client))
+    ended = asyncio.create_task(kernel.ended())
+    try:
+        await asyncio.wait({asking, ended}, return_when=asyncio.FIRST_COMPLETED)
+        return asking.result() if asking.done() else []
+    finally:
+        asking.cancel()
+        ended.cancel()
+
+
+async def _told(client: AsyncKernelClient) -> list[str]:
     asked = client.execute(
         "", silent=True, store_history=False, user_expressions={"imported": IMPORTED}
     )

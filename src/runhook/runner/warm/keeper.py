@@ -15,6 +15,7 @@ Parents that nobody used for a while go, and the least recently used ones before
 the bounds allow.
 """
 
+import math
 import os
 import selectors
 import shutil
@@ -29,13 +30,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runhook.runner import scratch
+from runhook.runner.identity import boot_id, lives, own_identity
 from runhook.runner.report import StepFailed
-from runhook.runner.spec import WarmSpec
+from runhook.runner.spec import Identity, WarmSpec
 from runhook.runner.warm import messages
 from runhook.runner.warm.parents import Guard, Line, Parent
 from runhook.runner.warm.plan import Plan, worth_importing
 
 IMPORT_SECONDS = 90.0
+START_AGAIN_SECONDS = 60.0
+ACCEPT_AGAIN_SECONDS = 0.05
+ASK_SECONDS = 1.0
 EMPTY_SECONDS = 60.0
 LOOK_SECONDS = 5.0
 MOST_DENIALS, MOST_LESSONS = 12, 5
@@ -52,6 +58,17 @@ class Lesson:
     denied: set[str] = field(default_factory=set)
     count: int = 0
     hopeless: str | None = None
+    hopeless_until: float = math.inf
+
+    def refusal(self) -> str | None:
+        """Why no parent of it is to be had now."""
+        if time.monotonic() >= self.hopeless_until:
+            self.hopeless = None
+        return self.hopeless
+
+    def give_up(self, why: str, seconds: float = math.inf) -> None:
+        """Have no parent of it for so long."""
+        self.hopeless, self.hopeless_until = why, time.monotonic() + seconds
 
 
 @dataclass
@@ -71,7 +88,7 @@ class Keeper:
     def __init__(self, listener: socket.socket, bounds: WarmSpec) -> None:
         self._listener = listener
         self._bounds = bounds
-        self._home = Path(bounds.socket).with_suffix("")
+        self._home = home_of(bounds.socket, own_identity())
         self._inode = os.stat(bounds.socket).st_ino
         self._selector = selectors.DefaultSelector()
         self._parents: dict[str, Parent] = {}
@@ -85,7 +102,7 @@ class Keeper:
         self._empty_since = time.monotonic()
 
     def serve(self) -> None:
-        shutil.rmtree(self._home, ignore_errors=True)  # of a keeper that was killed
+        remove_homes_of_the_dead(self._bounds.socket)
         self._watch(self._listener, self._accept)
         while not self._done():
             for key, _ in self._selector.select(LOOK_SECONDS):
@@ -94,6 +111,7 @@ class Keeper:
             self._tidy()
         for parent in (*self._standing(), *self._leaving):
             self._close(parent)
+        shutil.rmtree(self._home, ignore_errors=True)
         with suppress(OSError):
             if os.stat(self._bounds.socket).st_ino == self._inode:  # not another keeper's
                 os.unlink(self._bounds.socket)
@@ -110,7 +128,11 @@ class Keeper:
     # whoever comes
 
     def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # too many are open, or it has gone: others are still to be heard
+            time.sleep(ACCEPT_AGAIN_SECONDS)
+            return
         guest = self._guests[connection.fileno()] = Guest(connection)
         self._watch(connection, lambda: self._heard(guest))
 
@@ -164,8 +186,8 @@ class Keeper:
 
     def _take(self, guest: Guest, key: str) -> None:
         lesson, parent = self._lessons.get(key), self._parents.get(key)
-        if lesson and lesson.hopeless:
-            self._answer(guest, cold=lesson.hopeless)
+        if lesson and (refusal := lesson.refusal()):
+            self._answer(guest, cold=refusal)
         elif parent is None:
             if lesson:
                 self._start(lesson)
@@ -246,7 +268,7 @@ class Keeper:
     def _start(self, lesson: Lesson) -> None:
         """Have a parent of this plan; where there is one, another that will take its place."""
         key = lesson.plan.key
-        if lesson.hopeless or key in self._coming:
+        if lesson.refusal() or key in self._coming:
             return
         place = self._coming if key in self._parents else self._parents
         while place is self._parents and len(place) >= max(1, self._bounds.parents):
@@ -257,7 +279,7 @@ class Keeper:
         try:
             parent.start()
         except (OSError, StepFailed, subprocess.SubprocessError) as error:
-            lesson.hopeless = f"its warm parent cannot be started: {error}"
+            lesson.give_up(f"its warm parent cannot be started: {error}", START_AGAIN_SECONDS)
             return
         place[key] = parent
         self._watch(parent.control, lambda: self._parent_told(parent))
@@ -265,6 +287,7 @@ class Keeper:
     def _parent_told(self, parent: Parent) -> None:
         message = messages.receive(parent.control)
         if message is None:
+            self._forget(parent.control)  # its kernels may live on, and with them this object
             self._deny(parent, parent.at, f"its warm parent ended while it imported {parent.at}")
             return
         match message.body:
@@ -289,13 +312,13 @@ class Keeper:
             return  # it has died later: the next run has it started again
         lesson.denied.add(name.partition(".")[0])
         if len(lesson.denied) > MOST_DENIALS:
-            lesson.hopeless = f"too many of its modules cannot be imported ahead: {why}"
+            lesson.give_up(f"too many of its modules cannot be imported ahead: {why}")
         self._start(lesson)
 
     def _spoil(self, parent: Parent, why: str, *, for_good: bool = False) -> None:
         """No kernel of it is given any more; those who wait are told."""
         if for_good and parent.plan.key in self._lessons:
-            self._lessons[parent.plan.key].hopeless = why
+            self._lessons[parent.plan.key].give_up(why)
         parent.state, parent.why = "spoiled", why
         self._retire(parent)
 
@@ -351,7 +374,7 @@ class Keeper:
                 why = f"its warm parent takes {taken:.0f} MB, more than warm.memory: {room:.0f} MB"
                 lesson = self._lessons.get(key)
                 if lesson:
-                    lesson.hopeless = why
+                    lesson.give_up(why)
             self._retire(self._parents[key])
             del sizes[key]
 
@@ -386,12 +409,34 @@ def _told(parent: Parent) -> dict[str, Any]:
     }
 
 
+def home_of(address: str, keeper: Identity) -> Path:
+    """Where the folders of a keeper's parents stand. An earlier keeper at this address may live on
+    for runs that have kernels of it: each has a place of its own."""
+    return Path(f"{Path(address).with_suffix('')}-{keeper.pid}-{keeper.start_time}")
+
+
+def remove_homes_of_the_dead(address: str) -> None:
+    """Remove the folders of keepers that were killed."""
+    boot, base = boot_id(), Path(address).with_suffix("")
+    for home in base.parent.glob(f"{base.name}-*-*"):
+        pid, _, start_time = home.name.removeprefix(f"{base.name}-").partition("-")
+        named = pid.isdecimal() and start_time.isdecimal()
+        if named and not lives(Identity(boot, int(pid), int(start_time))):
+            scratch.remove_tree(home)
+
+
 def ensure(bounds: WarmSpec, in_fork: Callable[[], None]) -> None:
-    """Have a keeper serve, unless one does. Called by a process with a single thread; `in_fork`
-    lets go of what is that process's alone."""
+    """Have a keeper serve, unless one does; one that is too busy to answer is not waited for.
+    Called by a process with a single thread; `in_fork` lets go of what is that process's alone."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asks:
-        with suppress(OSError):
+        asks.settimeout(ASK_SECONDS)
+        try:
             asks.connect(bounds.socket)
+        except (TimeoutError, BlockingIOError):
+            return  # its queue is full; the next attempt asks again
+        except OSError:
+            pass
+        else:
             return
     with suppress(FileNotFoundError):
         os.unlink(bounds.socket)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -100,37 +100,51 @@ class Parent:
     box: Sandbox | None = None
 
     def start(self) -> None:
-        """Have it import. StepFailed or OSError if it cannot be started."""
-        self.sockets = Path(tempfile.mkdtemp(prefix="rh-"))
-        base = self.folder if self.plan.view else self.sockets  # where its user gets to
-        home, temporary = base / "home", base / "tmp"
-        for each in (home, temporary):
-            each.mkdir(parents=True, mode=0o700)
-        for each in (home, temporary, self.sockets):
-            if self.plan.uid is not None:
-                scratch.give(each, self.plan.uid)
-        place: Confinement | None = None
+        """Have it import. StepFailed or OSError if it cannot be started; then nothing is left."""
+        with ExitStack() as undone:
+            self.sockets = Path(tempfile.mkdtemp(prefix="rh-"))
+            undone.callback(self._remove_folders)
+            base = self.folder if self.plan.view else self.sockets  # where its user gets to
+            home, temporary = base / "home", base / "tmp"
+            for each in (home, temporary):
+                each.mkdir(parents=True, mode=0o700)
+            for each in (home, temporary, self.sockets):
+                if self.plan.uid is not None:
+                    scratch.give(each, self.plan.uid)
+            place = self._place(home, temporary, undone)
+            self.control, theirs = messages.pair()
+            undone.callback(self.control.close)
+            with theirs:
+                self.process = self._execute(theirs.fileno(), home, temporary, place)
+            undone.callback(self._end_process)
+            modules = worth_importing(self.modules, self.denied)
+            watched, sockets = self.plan.watched, str(self.sockets)
+            messages.send(self.control, modules=modules, watched=watched, sockets=sockets)
+            undone.pop_all()
+
+    def _place(self, home: Path, temporary: Path, undone: ExitStack) -> Confinement | None:
         if self.plan.view is not None:
             view = self.plan.box(temporary, (home, self.sockets))
-            place = self.box = Sandbox(view, self.plan.uid).complete()
-        elif self.plan.uid is not None:
-            place = OwnUser(self.plan.uid)
-        self.control, theirs = messages.pair()
-        with theirs, PROGRAM.open("rb") as program:
-            self.process = subprocess.Popen(
-                [self.plan.python, "-", str(theirs.fileno())],
+            self.box = Sandbox(view, self.plan.uid)
+            undone.callback(self.box.close)
+            return self.box.complete()
+        return OwnUser(self.plan.uid) if self.plan.uid is not None else None
+
+    def _execute(
+        self, control: int, home: Path, temporary: Path, place: Confinement | None
+    ) -> "subprocess.Popen[bytes]":
+        with PROGRAM.open("rb") as program:
+            return subprocess.Popen(
+                [self.plan.python, "-", str(control)],
                 stdin=program,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=home,
                 env={"HOME": str(home), "TMPDIR": str(temporary), **self.plan.variables},
-                pass_fds=[theirs.fileno()],
+                pass_fds=[control],
                 start_new_session=True,
                 preexec_fn=confined(place, list) if place else None,
             )
-        modules = worth_importing(self.modules, self.denied)
-        watched, sockets = self.plan.watched, str(self.sockets)
-        messages.send(self.control, modules=modules, watched=watched, sockets=sockets)
 
     def fork(self) -> Line:
         """Ask for a kernel; its line tells when it is ready. OSError if the parent is gone."""
@@ -169,9 +183,15 @@ class Parent:
         self.control.close()
         if self.box:
             self.box.close()
+        self._end_process()
+        self._remove_folders()
+
+    def _end_process(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+    def _remove_folders(self) -> None:
         for path in (self.folder, self.sockets):
             scratch.remove_tree(path)
 

@@ -7,8 +7,9 @@ from typing import Any
 import nbformat
 import pytest
 
+from runhook.runner import mending
 from runhook.runner.mending import mend_notebook
-from runhook.runner.spec import Places, RunSpec
+from runhook.runner.spec import Places, RunSpec, write_whole
 from tests.runner.notebooks import journal, kept, shown, statuses
 
 
@@ -73,3 +74,27 @@ def test_no_link_that_the_work_left_is_followed(spec: RunSpec, tmp_path: Path, w
     assert not mend_notebook(Path(spec.directory), "lost")
     notebook = json.loads((outside if what == "file" else outside / "a.ipynb").read_text())
     assert notebook["metadata"]["runhook"]["status"] == "running"
+
+
+def test_what_was_interrupted_is_told_once_and_mended_the_next_time(
+    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(spec, "ok", "running", "pending")
+
+    def full(*_: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mending, "_replace", full)
+        assert not mend_notebook(Path(spec.directory), "lost")
+    told = journal(spec)
+    assert [each["cell"] for each in told] == [3, 4]
+    assert mend_notebook(Path(spec.directory), "lost")
+    assert journal(spec) == told and statuses(kept(spec))[2] == "lost"
+
+
+def test_a_file_with_the_longest_name_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 249 + ".ipynb")
+    write_whole(path, "a")
+    write_whole(path, "b")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name] and path.read_text() == "b"

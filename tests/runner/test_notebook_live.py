@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runhook.runner.spec import LimitsSpec, Result
+from runhook.runner.spec import LimitsSpec, Result, Secrets
 from tests.executors.conftest import Bench, anyio_backend, bench, log
 from tests.runner.notebooks import execute, journal, kept, repository_of, shown, statuses, write
 
@@ -92,6 +92,29 @@ async def test_outputs_of_every_kind_read_as_people_expect(
 
     assert "outputs/cell-7-error.txt" in shown(failed)
     assert (Path(spec.directory) / "artifacts" / "a.ipynb").stat().st_size < 8_000_000
+
+
+async def test_nothing_that_is_cut_leaves_a_part_of_a_secret(
+    bench: Bench, repository_of: Any
+) -> None:
+    secret = "".join(f"{chr(ord('A') + n * 7 % 26)}{n % 10}" for n in range(20))
+    folder, _ = repository_of
+    read = "import os\ntoken = os.environ['TOKEN']\n"
+    write(
+        folder / "a.ipynb",
+        f"{read}for n in range(24_000): print('GET /x?token=' + token)",
+        f"{read}raise ValueError((token + ' ') * 20_000)",
+    )
+    secrets = Secrets(attached={"TOKEN": secret})
+    spec, result, notebook = await execute(bench, repository_of, secrets)
+    assert result.outcome == "failed" and "ValueError: *** ***" in result.reason
+    artifacts = Path(spec.directory) / "artifacts"
+    assert "outputs/cell-1-stdout.txt" in shown(notebook["cells"][0])
+    assert "outputs/cell-2-error.txt" in shown(notebook["cells"][1])
+    kept_files = [each for each in artifacts.rglob("*") if each.is_file()]
+    assert len(kept_files) == 3
+    for text in (result.reason, *(each.read_text() for each in kept_files)):
+        assert not [n for n in range(len(secret) - 7) if secret[n : n + 8] in text]
 
 
 async def test_the_notebook_is_whole_at_every_instant_and_grows_while_a_cell_runs(

@@ -136,6 +136,11 @@ class Stream:
         self._masker = masker
         self._held = b""
 
+    @property
+    def held(self) -> bytes:
+        """What is held back, as it came."""
+        return self._held
+
     def feed(self, piece: bytes) -> bytes:
         """What can be told now: all but an end that may be the beginning of a pattern."""
         data = self._held + piece

@@ -17,7 +17,7 @@ from typing import Any
 
 from runhook.runner.collect import FOLDER, LARGEST_MASKED, READ
 from runhook.runner.scratch import KEPT
-from runhook.runner.spec import CellReport, RunSpec, append_line, executed_name
+from runhook.runner.spec import CellReport, RunSpec, append_line, executed_name, short_name
 
 KEY = "runhook"
 UNFINISHED = {"running": "lost", "pending": "never_ran"}
@@ -44,12 +44,28 @@ def _mend(folder: int, name: str, directory: Path, reason: str) -> bool:
         return False
     changed = list(_settle(notebook["cells"], reason))
     notebook["metadata"][KEY] = {**about, "status": "lost", "reason": reason}
+    journal = directory / "cells.jsonl"
+    known = _finished(journal)  # first the journal: once the notebook is mended, nobody comes again
+    for number, cell, status in changed:
+        if number in known:
+            continue
+        told = {"cell": number, "id": cell.get("id"), "seconds": 0.0, "status": status}
+        append_line(journal, CellReport(time.time(), "finished", told).line())
     text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
     _replace(folder, name, f"{text}\n".encode("utf-8", "replace"))
-    for number, cell, status in changed:
-        told = {"cell": number, "id": cell.get("id"), "seconds": 0.0, "status": status}
-        append_line(directory / "cells.jsonl", CellReport(time.time(), "finished", told).line())
     return True
+
+
+def _finished(journal: Path) -> set[int]:
+    """The numbers of cells whose end is told already."""
+    found: set[int] = set()
+    with suppress(FileNotFoundError), journal.open("rb") as file:
+        for line in file:
+            with suppress(ValueError, TypeError, KeyError):
+                told = json.loads(line)
+                if told["kind"] == "finished":
+                    found.add(told["cell"])
+    return found
 
 
 def _settle(cells: list[Any], reason: str) -> Iterator[tuple[int, Any, str]]:
@@ -80,7 +96,7 @@ def _read(folder: int, name: str) -> bytes:
 
 
 def _replace(folder: int, name: str, data: bytes) -> None:
-    temporary = f".{name}.mended"
+    temporary = f".{short_name(name)}.mended"
     with suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

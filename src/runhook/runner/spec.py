@@ -16,6 +16,7 @@ Secrets travel beside the spec, never through a file of the attempt's directory 
 """
 
 import errno
+import hashlib
 import json
 import os
 import time
@@ -335,13 +336,19 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
             os.close(descriptor)
 
 
+def short_name(name: str) -> str:
+    """What stands for a name in that of a temporary file: there is room for something beside it,
+    however long it is, and it is the same each time."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
 def write_whole(path: Path, text: str | bytes) -> None:
     """Replace a file so that a reader sees the old text or the new, never a part (mode 0600).
 
     Writes through no link, so the folder may be one that the work can write to; there it may find
     its way barred: OSError."""
     data = text.encode() if isinstance(text, str) else text
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{short_name(path.name)}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -97,7 +97,7 @@ def _execute(launch: Launch, target: Path) -> bytes | None:
     directory, masker = Path(launch.spec.directory), launch.reporter.masker
     journal = Journal(directory, masker)
     live = LiveDocument(launch.notebook, target, masker, journal.output)
-    outputs = Outputs(Spill(target.parent, masker), live.has_room)
+    outputs = Outputs(Spill(target.parent, masker), masker, live.has_room)
     live.prepare = outputs.refresh
     execution = Execution(launch, live, Record(live, journal, launch.spec), outputs)
     asyncio.run(execution.run())

@@ -106,14 +106,9 @@ class Cells(NotebookClient):
         index = self._requests.get(request)
         if index is None:
             return
-        self._heard(message, index)
-        outputs = self.nb.cells[index].outputs
-        fit: Message | None = message
-        if not self.output_hook_stack[request]:
-            fit = self._outputs.bounded(outputs, message, index)
         try:
-            if fit is not None:
-                self.process_message(fit, self.nb.cells[index], index)
+            self._heard(message, index)
+            self._take_of(index, message)
         except CellExecutionComplete:
             if request == self._current:
                 self._idle.set()
@@ -121,6 +116,14 @@ class Cells(NotebookClient):
             logger.exception("cannot take in a message of kind %s", message["msg_type"])
         if message["msg_type"] in GROWING:
             self._grown(index)
+
+    def _take_of(self, index: int, message: Message) -> None:
+        cell = self.nb.cells[index]
+        fit: Message | None = message
+        if not self.output_hook_stack[message["parent_header"]["msg_id"]]:
+            fit = self._outputs.bounded(cell.outputs, message, index)
+        if fit is not None:
+            self.process_message(fit, cell, index)
 
     def keep_widgets(self) -> None:
         """Put the last state of widgets into the notebook, so that they can be shown without a

@@ -11,6 +11,7 @@ from typing import Literal
 
 from jupyter_client.connect import write_connection_file
 
+from runhook.runner.masking import Masker, Stream
 from runhook.runner.notebook.kernel import Connection, Launch, readable
 from runhook.runner.notebook.kernelspecs import Spec
 from runhook.runner.process import Control, Exit, exit_of, spawn
@@ -37,7 +38,7 @@ async def start_cold(launch: Launch, spec: Spec) -> "ColdKernel":
         raise
     finally:
         os.close(writes)
-    return ColdKernel(process, connection, reads, spec.interrupts)
+    return ColdKernel(process, connection, reads, spec.interrupts, launch.reporter.masker)
 
 
 class ColdKernel:
@@ -51,12 +52,14 @@ class ColdKernel:
         connection: Connection,
         reads: int,
         interrupts: Literal["signal", "message"],
+        masker: Masker,
     ) -> None:
         self.connection = connection
         self.interrupts = interrupts
         self._process = process
         self._ended: asyncio.Task[Exit] | None = None
         self._reads = reads
+        self._stream = Stream(masker)
         self._said = b""
         asyncio.get_running_loop().add_reader(reads, self._hear)
 
@@ -81,17 +84,18 @@ class ColdKernel:
 
     def complaint(self) -> str:
         self._hear()
-        return self._said.decode("utf-8", "replace").strip()
+        return (self._said + self._stream.held).decode("utf-8", "replace").strip()
 
     def _hear(self) -> None:
-        """Read what is there, so that it never waits for us, and keep the end of it."""
+        """Read what is there, so that it never waits for us, and keep the end of it:
+        masked, since the cut may be inside a secret."""
         try:
             piece = os.read(self._reads, 65536)
         except BlockingIOError:
             return
         if not piece:
             asyncio.get_running_loop().remove_reader(self._reads)
-        self._said = (self._said + piece)[-COMPLAINT:]
+        self._said = (self._said + self._stream.feed(piece))[-COMPLAINT:]
 
 
 def _connect(sockets: Path) -> tuple[str, Connection]:

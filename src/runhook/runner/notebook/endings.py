@@ -4,6 +4,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
+from runhook.runner.masking import Masker
 from runhook.runner.process import Exit
 
 LONGEST = 2000
@@ -25,14 +26,15 @@ class Ending:
     name: str = ""
 
 
-def of_reply(content: dict[str, Any], cell: int, lenient: bool) -> Ending:
-    """From the kernel's reply to a cell (its number from 1); `lenient`: it may raise."""
+def of_reply(content: dict[str, Any], cell: int, lenient: bool, masker: Masker) -> Ending:
+    """From the kernel's reply to a cell (its number from 1); `lenient`: it may raise. What is
+    cut of it is masked before."""
     asked = next((each for each in content.get("payload") or () if _asks_exit(each)), None)
     if asked is not None:
         return _left(asked.get("keepkernel"), "exit()", cell)
     if content["status"] == "ok":
         return Ending("ok")
-    name, value = _short(content.get("ename")), _short(content.get("evalue"))
+    name, value = (_short(content.get(field), masker) for field in ("ename", "evalue"))
     if name == "SystemExit":
         return _left(value, f"sys.exit({value})", cell)
     if lenient:
@@ -43,9 +45,9 @@ def of_reply(content: dict[str, Any], cell: int, lenient: bool) -> Ending:
     return Ending("error", last=True, reason=reason)
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, masker: Masker) -> str:
     text = str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= LONGEST else f"{masker.mask_text(text)[:LONGEST]}…"
 
 
 def _asks_exit(payload: Any) -> bool:

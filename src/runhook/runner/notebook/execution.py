@@ -20,7 +20,7 @@ from runhook.runner.notebook.record import Record
 from runhook.runner.notebook.returned import Returned
 from runhook.runner.notebook.text import text_of
 from runhook.runner.notebook.warm import imported
-from runhook.runner.process import Control, Stopped
+from runhook.runner.process import Control, Stop, Stopped
 from runhook.runner.report import StepFailed
 from runhook.runner.tree import end_tree
 
@@ -95,13 +95,13 @@ class Execution:
             self._launch.hold.connection = kernel.connection
         ended.cancel()
 
-    async def _on(self, kernel: Kernel, stop: asyncio.Task[None]) -> None:
+    async def _on(self, kernel: Kernel, stop: asyncio.Task[Stop]) -> None:
         client, info = await self._unless(stop, connect(kernel))
         self._notebook.metadata["language_info"] = info["content"].get("language_info", {})
         cells = Cells(self._notebook, client, self._outputs, self._hear, self._live.grown)
         listening = asyncio.create_task(cells.listen())
         try:
-            await self._each_cell(cells, kernel, {stop, listening})
+            await self._each_cell(cells, kernel, stop, listening)
             if self._launch.warm:
                 self._launch.warm.teach(await imported(client, kernel))
             client.shutdown()
@@ -111,7 +111,7 @@ class Execution:
             disconnect(client)
             cells.keep_widgets()
 
-    async def _unless(self, stop: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
+    async def _unless(self, stop: asyncio.Task[Stop], work: Coroutine[Any, Any, T]) -> T:
         """What `work` comes to, unless the attempt has to stop before: Stopped."""
         task = asyncio.create_task(work)
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,13 +120,16 @@ class Execution:
         task.cancel()
         with suppress(asyncio.CancelledError, StepFailed):
             await task
-        why = self._control.due()
-        assert why
+        why = stop.result()
         self._record.note(None, "Stopped", why.reason or "the run was cancelled before this cell")
         raise Stopped(why)
 
     async def _each_cell(
-        self, cells: Cells, kernel: Kernel, others: set[asyncio.Task[None]]
+        self,
+        cells: Cells,
+        kernel: Kernel,
+        stop: asyncio.Task[Stop],
+        listening: asyncio.Task[None],
     ) -> None:
         for index, cell in enumerate(self._notebook.cells):
             if cell.cell_type != "code":
@@ -134,7 +137,7 @@ class Execution:
             if not cell.source.strip() or "skip-execution" in tags(cell):
                 self._record.finished(index, "skipped")
                 continue
-            ending = await self._cell(cells, index, kernel, others)
+            ending = await self._cell(cells, index, kernel, stop, listening)
             if ending.last:
                 return self._last(index, ending)
         return None
@@ -149,7 +152,12 @@ class Execution:
             raise StepFailed(ending.reason, ending.exit_code, ending.signal)
 
     async def _cell(
-        self, cells: Cells, index: int, kernel: Kernel, others: set[asyncio.Task[None]]
+        self,
+        cells: Cells,
+        index: int,
+        kernel: Kernel,
+        stop: asyncio.Task[Stop],
+        listening: asyncio.Task[None],
     ) -> Ending:
         """Execute a cell: how it ended. Stopped if the attempt has to."""
         lenient = "raises-exception" in tags(self._notebook.cells[index])
@@ -157,14 +165,18 @@ class Execution:
         work = asyncio.create_task(cells.execute_index(index, stop_on_error=not lenient))
         ended = asyncio.create_task(kernel.ended())
         try:
-            await asyncio.wait({work, ended, *others}, return_when=asyncio.FIRST_COMPLETED)
+            others = {work, ended, stop, listening}
+            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
-                ending = of_reply(work.result()["content"], index + 1, lenient)
+                content, masker = work.result()["content"], self._reporter.masker
+                ending = of_reply(content, index + 1, lenient, masker)
             elif ended.done():
                 await asyncio.sleep(LAST_WORDS_SECONDS)
                 ending = of_death(ended.result(), index + 1, self._control.bounds.explain())
             else:
-                await self._stop(index, cells, kernel, {work, ended}, others)
+                if listening.done():
+                    listening.result()  # what failed there is told, and nothing else
+                await self._stop(index, cells, kernel, {work, ended}, stop.result())
             self._record.finished(index, ending.status)
             return ending
         finally:
@@ -177,15 +189,10 @@ class Execution:
         cells: Cells,
         kernel: Kernel,
         ends: set[asyncio.Task[Any]],
-        others: set[asyncio.Task[None]],
+        why: Stop,
     ) -> NoReturn:
         """As for a command: INT, the grace, TERM, the grace, KILL; a cell that heeds the first is
         not waited for any longer."""
-        for each in others:
-            if each.done():
-                each.result()  # what failed there is told, and nothing else
-        why = self._control.due()
-        assert why
         interrupt(kernel, cells)
         grace = self._control.grace
         await asyncio.wait(ends, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
@@ -216,9 +223,11 @@ def interrupt(kernel: Kernel, cells: Cells) -> None:
         cells.ask_to_interrupt()
 
 
-async def stop_due(control: Control) -> None:
-    """Return when the control says that the attempt has to end."""
-    while not control.due():
+async def stop_due(control: Control) -> Stop:
+    """Why the attempt has to end, once the control says that it has to. It is asked no further:
+    a limit that is sampled may be kept again a moment later."""
+    while (why := control.due()) is None:
         with suppress(TimeoutError):
             async with asyncio.timeout(control.seconds_left()):
                 await readable(control.fileno())
+    return why

@@ -6,12 +6,14 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
 from runhook.runner.limits import shown
+from runhook.runner.masking import Masker
 from runhook.runner.notebook.client import Message
 from runhook.runner.notebook.spill import Spill
 from runhook.runner.notebook.terminal import TerminalText
@@ -38,10 +40,11 @@ Output = NotebookNode
 
 class Outputs:
     """The outputs of all cells of a notebook. `room` says whether so many characters more may
-    stand in it, and counts them."""
+    stand in it, and counts them. What is cut is masked before."""
 
-    def __init__(self, spill: Spill, room: Callable[[int], bool]) -> None:
+    def __init__(self, spill: Spill, masker: Masker, room: Callable[[int], bool]) -> None:
         self._spill = spill
+        self._masker = masker
         self._room = room
         self._streams: dict[int, list[tuple[Output, TerminalText]]] = {}
         self._files: dict[str, str] = {}
@@ -68,7 +71,8 @@ class Outputs:
     def _begin(self, outs: list[Output], index: int, name: str) -> tuple[Output, TerminalText]:
         file = f"cell-{index + 1}-{'stderr' if name == 'stderr' else 'stdout'}.txt"
         most = STREAM if self._room(1) else STREAM_WITHOUT_ROOM
-        terminal = TerminalText(most, most, lambda text: self._spill.append(file, text))
+        spilled = partial(self._spill.append, file)
+        terminal = TerminalText(most, most, spilled, self._masker)
         output = nbformat.from_dict({"output_type": "stream", "name": name, "text": ""})  # type: ignore[no-untyped-call]
         outs.append(output)
         return output, terminal
@@ -123,8 +127,8 @@ class Outputs:
         if len(text) <= LARGEST // 16:
             return text
         where = self._spill.append(f"cell-{index + 1}-error.txt", f"{text}\n")
-        half = LARGEST // 64
-        return f"{text[:half]}\n… left out here: {where} …\n{text[-half:]}"
+        masked, half = self._masker.mask_text(text), LARGEST // 64
+        return f"{masked[:half]}\n… left out here: {where} …\n{masked[-half:]}"
 
     def finish(self) -> None:
         """Nothing follows."""

@@ -1,9 +1,13 @@
 """What a stream of text looks like after its carriage returns and backspaces: one line of progress
 stays one line, however often it is written. Long texts are bounded, their middle is left out.
+
+What is going to be cut is masked before: of a secret that was cut, nobody would know the halves.
 """
 
 import re
 from collections.abc import Callable
+
+from runhook.runner.masking import Masker, Stream
 
 LONGEST_LINE = 64 * 1024
 CONTROL = re.compile(r"([\r\n\b]|\x1b\[[02]?K)")
@@ -17,12 +21,14 @@ class TerminalText:
 
     Up to `head` characters of the beginning and about `tail` of the end are kept. `spilled` is
     called with everything, in order, from the moment on when something has to be left out; it
-    answers with a sentence that says where it is.
+    answers with a sentence that says where it is. What `masker` knows is in nothing that may be
+    cut or spilled; in `text` an end that is still open may hold it, so that is masked as a whole.
     """
 
-    def __init__(self, head: int, tail: int, spilled: Callable[[str], str]) -> None:
+    def __init__(self, head: int, tail: int, spilled: Callable[[str], str], masker: Masker) -> None:
         self._most_head, self._most_tail = head, tail
         self._spilled = spilled
+        self._stream = Stream(masker)
         self._head = self._tail = self._line = ""
         self._at = 0
         self._left_out = 0
@@ -65,7 +71,11 @@ class TerminalText:
             self._line, self._at = "", 0
 
     def _commit(self, text: str) -> None:
-        """Nothing changes in this any more."""
+        """Nothing changes in this any more. What may be the beginning of a secret is held back
+        until it is known what follows."""
+        self._keep(self._stream.feed(_encoded(text)).decode("utf-8", "surrogatepass"))
+
+    def _keep(self, text: str) -> None:
         if self._where:
             self._spilled(text)
         room = self._most_head - len(self._head)
@@ -81,9 +91,11 @@ class TerminalText:
 
     def finish(self) -> None:
         """Nothing follows: what is spilled is complete."""
-        if self._where and self._line:
-            self._spilled(self._line)
-            self._tail, self._line, self._at = self._tail + self._line, "", 0
+        if self._where:
+            rest = self._stream.feed(_encoded(self._line)) + self._stream.flush()
+            self._line, self._at = "", 0
+            if rest:
+                self._keep(rest.decode("utf-8", "surrogatepass"))
 
     @property
     def open(self) -> bool:
@@ -93,7 +105,12 @@ class TerminalText:
     @property
     def text(self) -> str:
         """What is to be shown."""
+        end = self._stream.held.decode("utf-8", "surrogatepass") + self._line
         if not self._left_out:
-            return self._head + self._tail + self._line
+            return self._head + self._tail + end
         gap = f"\n… {self._left_out} characters are left out here: {self._where} …\n"
-        return self._head + gap + self._tail + self._line
+        return self._head + gap + self._tail + end
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -72,7 +72,7 @@ def test_from_a_form_by_type_to_the_result_and_its_files(visitor: Visitor) -> No
 def test_every_page_of_a_run_leads_to_its_sections_and_its_text_is_copied(
     visitor: Visitor,
 ) -> None:
-    job = visitor.api.apply(name="sections", command='echo \'"kept"\' > $RUNHOOK_RESULT')
+    job = visitor.api.apply(name="sections", command="echo '\"kept\"' > $RUNHOOK_RESULT")
     run = visitor.api.finished(visitor.api.start(job)["id"])["id"]
     visitor.sign_in()
     visitor.go(f"/dash/runs/{run}")

@@ -69,6 +69,23 @@ def test_from_a_form_by_type_to_the_result_and_its_files(visitor: Visitor) -> No
     assert archive.value.path().read_bytes().startswith(b"PK")
 
 
+def test_every_page_of_a_run_leads_to_its_sections_and_its_text_is_copied(
+    visitor: Visitor,
+) -> None:
+    job = visitor.api.apply(name="sections", command="echo '\"kept\"' > $RUNHOOK_RESULT")
+    run = visitor.api.finished(visitor.api.start(job)["id"])["id"]
+    visitor.sign_in()
+    visitor.go(f"/dash/runs/{run}")
+    page = visitor.page
+    links = page.get_by_role("navigation", name="On this page").get_by_role("link")
+    expect(links).to_have_text(["Log", "Result", "Artifacts", "Time", "Reproduce"])
+    places = [page.locator(each.get_attribute("href") or "").bounding_box() for each in links.all()]
+    tops = [each["y"] for each in places if each]
+    assert len(tops) == 5
+    assert tops == sorted(tops)
+    expect(page.locator("#result").get_by_role("button", name="Copy")).to_be_visible()
+
+
 @given(json_values)
 def test_a_form_that_is_sent_as_it_is_shown_gives_the_defaults(value: object) -> None:
     contract = contract_of({"p": {"default": value}})

@@ -98,3 +98,18 @@ def test_a_file_with_the_longest_name_is_replaced(tmp_path: Path) -> None:
     write_whole(path, "a")
     write_whole(path, "b")
     assert [each.name for each in tmp_path.iterdir()] == [path.name] and path.read_text() == "b"
+
+
+def test_what_the_journal_told_later_than_the_notebook_is_believed(spec: RunSpec) -> None:
+    leave(spec, "running", "pending", "pending")
+    lines = (
+        {"at": 1.0, "kind": "started", "cell": 1},
+        {"at": 2.0, "kind": "finished", "cell": 1, "seconds": 1.0, "status": "ok"},
+        {"at": 2.0, "kind": "started", "cell": 3},
+    )
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (Path(spec.directory) / "cells.jsonl").write_text(text)
+    assert mend_notebook(Path(spec.directory), "its runner was killed")
+    assert statuses(kept(spec)) == ["ok", None, "lost", "never_ran"]
+    ends = [(each["cell"], each["status"]) for each in journal(spec) if each["kind"] == "finished"]
+    assert ends == [(1, "ok"), (3, "lost"), (4, "never_ran")]

@@ -196,7 +196,7 @@ async def test_an_output_without_end_is_ended_by_the_limit_and_costs_no_memory(
     assert statuses(notebook) == ["stopped", "never_ran"]
     assert "its limit of 20.0 MB" in shown(notebook["cells"][0])
     assert (Path(spec.directory) / "artifacts" / "a.ipynb").stat().st_size < 1_000_000
-    assert 0 < most < 300_000_000
+    assert 0 < most < 500_000_000  # a few flushes of the kernel, which are megabytes each
 
 
 async def test_two_notebooks_that_wait_for_each_other_run_at_the_same_time(

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,12 @@ def _mend(folder: int, name: str, directory: Path, reason: str) -> bool:
     about = notebook["metadata"].get(KEY, {})
     if about.get("status") != "running":
         return False
-    changed = list(_settle(notebook["cells"], reason))
-    notebook["metadata"][KEY] = {**about, "status": "lost", "reason": reason}
     journal = directory / "cells.jsonl"
-    known = _finished(journal)  # first the journal: once the notebook is mended, nobody comes again
-    for number, cell, status in changed:
-        if number in known:
+    known = _known(journal)
+    changed = list(_settle(notebook["cells"], known, reason))
+    notebook["metadata"][KEY] = {**about, "status": "lost", "reason": reason}
+    for number, cell, status in changed:  # first: once the notebook is mended, nobody comes again
+        if known.get(number, "running") != "running":
             continue
         told = {"cell": number, "id": cell.get("id"), "seconds": 0.0, "status": status}
         append_line(journal, CellReport(time.time(), "finished", told).line())
@@ -56,24 +56,30 @@ def _mend(folder: int, name: str, directory: Path, reason: str) -> bool:
     return True
 
 
-def _finished(journal: Path) -> set[int]:
-    """The numbers of cells whose end is told already."""
-    found: set[int] = set()
+def _known(journal: Path) -> dict[int, str]:
+    """What is told of each cell by its number: how it ended, or that it is running. It is told at
+    once, and the notebook is written a little later."""
+    found: dict[int, str] = {}
     with suppress(FileNotFoundError), journal.open("rb") as file:
         for line in file:
             with suppress(ValueError, TypeError, KeyError):
                 told = json.loads(line)
-                if told["kind"] == "finished":
-                    found.add(told["cell"])
+                if told["kind"] in ("started", "finished"):
+                    found[told["cell"]] = told.get("status", "running")
     return found
 
 
-def _settle(cells: list[Any], reason: str) -> Iterator[tuple[int, Any, str]]:
+def _settle(
+    cells: list[Any], known: Mapping[int, str], reason: str
+) -> Iterator[tuple[int, Any, str]]:
     """Each cell that was not over: its number from 1, itself, and how it ended."""
     told = False
     for number, cell in enumerate(cells, start=1):
         about = cell["metadata"].get(KEY)
-        status = UNFINISHED.get(about["status"]) if about else None
+        if not about or about["status"] not in UNFINISHED:
+            continue
+        about["status"] = known.get(number, about["status"])
+        status = UNFINISHED.get(about["status"])
         if status is None:
             continue
         if not told and cell["source"]:

@@ -149,11 +149,21 @@ def test_a_cancelled_run_ends_with_130(shell: Shell, tmp_path: Path, shared_api:
     assert shell("logs", "-f", str(run_id)).returncode == 130
 
 
+def _hear_interrupts() -> None:
+    """Where the tests are run in the background of a shell, the signal is ignored from there on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_leaving_the_log_leaves_the_run(shell: Shell, tmp_path: Path, shared_api: Api) -> None:
     shell("apply", write_recipe(tmp_path / "j", name="cli-left", command="echo up; sleep 600"))
     command = [sys.executable, "-m", "runhook", "start", "cli-left", "-f"]
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=shell.environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=shell.environment,
+        preexec_fn=_hear_interrupts,
     )
     assert child.stdout
     assert child.stdout.readline() == "up\n"

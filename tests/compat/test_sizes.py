@@ -42,7 +42,7 @@ print(json.dumps([[each["name"], each["cores"]] for each in client.list_options(
     told_runner = (server.data / "attempts" / attempt[:2] / attempt / "spec.json").read_text()
     limits = json.loads(told_runner)["limits"]
     assert (limits["cpus"], limits["memory"]) == (1.0, 1_024_000_000)
-    other = {**spec, "instance_type": "huge", "limits": {"cpu": 0.25}}
+    other = {**spec, "instance_type": "huge", "limits": {"cpus": 0.25}}
     told = api.request("PUT", "/api/recipes", json={"type": "job", "spec": other}).json()
     assert told["warnings"] == ["instance_type is kept, but not used here"]
 

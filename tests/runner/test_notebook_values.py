@@ -157,7 +157,7 @@ async def test_secret_parameters_arrive_and_are_in_nothing_that_is_kept(
         folder / "a.ipynb",
         "# tags: parameters\npassword = ''\nnumbers = []",
         "assert password == 'corr' + 'ect horse' and numbers == [987, 654321]\nprint(password)",
-        "print(password * 40_000)",
+        "print(password * 100_000)",
         "# tags: result\n{'told': password}",
     )
     secrets = Secrets(attached={"password": "correct horse", "numbers": "[987, 654321]"})

@@ -8,9 +8,9 @@ from tests.conftest import Api
 
 COLOURS = r"printf 'one\n\033[31mred\033[0m \033[1;32mgreen\033[0m \033[33mamber\033[0m\n'"
 NO_PAGES = ("/live", "/sign-in/sso", "/sso/callback", "/account/sso")
-NO_PAGES += ("/cells", "/output", "/notebook.html")
-"""Ends of addresses that answer with no page of ours: streams, the ways to a provider, and the
-pieces and copies of a notebook."""
+NO_PAGES += ("/cells", "/output", "/notebook.html", "/compare")
+"""Ends of addresses that answer with no page of ours: streams, the ways to a provider, the pieces
+and copies of a notebook, and what leads to a comparison."""
 PARAMETERS = {
     "region": {"type": "str", "choices": ["north", "south"], "default": "north", "help": "Which."},
     "until": {"type": "date", "default": "2026-01-31"},

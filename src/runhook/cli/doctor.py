@@ -14,19 +14,10 @@ COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 
 def doctor(settings: Settings, json_wanted: bool) -> None:
     """Print every finding; ends with 1 if something is broken."""
-    from runhook.doctor import Facts, examine  # noqa: PLC0415  client commands must not pay for it
+    from runhook.app import facts_of  # noqa: PLC0415  client commands must not pay for it
+    from runhook.doctor import examine  # noqa: PLC0415
 
-    found = examine(
-        Facts(
-            data=settings.server_data,
-            database_url=settings.database_url,
-            host=settings.server_host,
-            url=settings.server_url,
-            isolation=settings.runs_isolation,
-            disk_reserve=settings.server_disk_reserve,
-            folders=settings.runs_folders,
-        )
-    )
+    found = examine(facts_of(settings))
     if json_wanted:
         print_json([dataclasses.asdict(finding) for finding in found])
     else:
